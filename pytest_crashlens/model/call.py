@@ -1,0 +1,77 @@
+"""One logical LLM call, however many attempts it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from pytest_crashlens.model.exchange import Ended
+from pytest_crashlens.model.usage import Usage, UsageSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call in the vocabulary of the OpenTelemetry GenAI conventions, without any text.
+
+    Everything in it is a number, a name or a keyed hash, so that it may be stored and sent.
+    """
+
+    provider: str
+    """By host where that is known (``openai``, ``azure``, ``anthropic``, ``groq`` ...), else the
+    provider whose wire format the host speaks."""
+    endpoint: str
+    """``chat``, ``responses``, ``embeddings``, ``messages`` ..."""
+    host: str = ""
+    model_requested: str | None = None
+    model_returned: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    usage_source: UsageSource = "none"
+    status: int | None = None
+    """HTTP status of the last attempt; None: no answer."""
+    ended: Ended = "complete"
+    error: str | None = None
+    billed: bool = True
+    """False: the provider refused it (HTTP error) or it never left (no connection): costs nothing."""
+    attempts: int = 1
+    streaming: bool = False
+    live: bool = False
+    """True: spent over a network; False: simulated (replayed or mocked)."""
+    service_tier: str | None = None
+    """As the response states it; None where it is the standard one."""
+    batch: bool = False
+    max_output_tokens: int | None = None
+    """The cap on output that the request sets, if any."""
+    fingerprint: str = ""
+    """Keyed hash of the request's body: equal bodies are equal within one run."""
+    task: str | None = None
+    call_site: str | None = None
+    note: str | None = None
+    """What a reader should know of this reading (``no usage in the stream: pass ...``)."""
+
+    @property
+    def model(self) -> str | None:
+        """The model that answered, or the one asked for when the answer does not say."""
+        return self.model_returned or self.model_requested
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first."""
+        return self.attempts - 1
+
+    @property
+    def usage_unknown(self) -> bool:
+        """Billed, yet neither stated nor countable: a named state, never zero."""
+        return self.billed and self.usage_source == "none"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Exact builtin types only (it crosses process borders on a test report)."""
+        plain = asdict(self)
+        plain["usage"] = self.usage.to_dict()
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`."""
+        known = {f.name: plain[f.name] for f in fields(cls) if f.name in plain}
+        return cls(**{**known, "usage": Usage.from_dict(plain.get("usage", {}))})
