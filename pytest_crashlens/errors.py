@@ -8,7 +8,7 @@ CrashlensError
 
 
 class CrashlensError(Exception):
-    """Something the user wrote or keeps cannot be used; ``str(error)`` says what, where and the fix."""
+    """What the user wrote or keeps cannot be used; ``str(error)`` says what, where and the fix."""
 
 
 class ConfigError(CrashlensError):

@@ -1,1 +1,109 @@
-"""The pytest plugin's entry point."""
+"""The entry point: options, marker, fixture. Everything else is loaded only when it is on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_crashlens.fixture import CrashlensFixture
+
+MARKER = (
+    "crashlens(*, max_cost=..., max_total_tokens=..., max_input_tokens=..., "
+    "max_output_tokens=..., max_calls=..., max_retries=..., max_increase=..., min_increase=..., "
+    "task=..., key=..., ignore=...): limits and labels for the LLM calls of a test; "
+    "of several markers the closest wins, key by key."
+)
+NEEDS_CRASHLENS = {
+    "crashlens_config": "--crashlens-config",
+    "crashlens_baseline": "--crashlens-baseline",
+    "crashlens_no_fail": "--crashlens-no-fail",
+    "crashlens_report": "--crashlens-report",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("crashlens", "LLM cost regression tests")
+    group.addoption(
+        "--crashlens",
+        action="store_true",
+        default=None,
+        help="Capture, price and judge the LLM calls of each test",
+    )
+    group.addoption(
+        "--no-crashlens",
+        action="store_true",
+        default=False,
+        help="Turn crashlens off, whatever the ini file or addopts say",
+    )
+    group.addoption(
+        "--crashlens-config",
+        metavar="PATH",
+        help="Policies and limits. Default: crashlens.yml or .github/crashlens.yml in rootdir.",
+    )
+    group.addoption(
+        "--crashlens-baseline",
+        metavar="PATH",
+        help="The committed snapshot. Default: crashlens-baseline.json in the project root.",
+    )
+    group.addoption(
+        "--crashlens-update-baseline",
+        action="store_true",
+        default=False,
+        help=(
+            "Write what the passing tests of this run used to the baseline (implies --crashlens). "
+            "Absolute limits and policies still fail."
+        ),
+    )
+    group.addoption(
+        "--crashlens-no-fail",
+        action="store_true",
+        default=None,
+        help="Compare and report, but never fail a test or the run",
+    )
+    group.addoption(
+        "--crashlens-report",
+        action="append",
+        metavar="TYPE:PATH",
+        help="Write a report of the run; TYPE is json. Repeatable.",
+    )
+    parser.addini("crashlens", "Same as --crashlens", type="bool", default=False)
+    parser.addini("crashlens_config", "Same as --crashlens-config")
+    parser.addini("crashlens_baseline", "Same as --crashlens-baseline")
+    parser.addini("crashlens_no_fail", "Same as --crashlens-no-fail", type="bool", default=False)
+    parser.addini("crashlens_report", "Same as --crashlens-report", type="linelist")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+    if _is_on(config):
+        from pytest_crashlens.session import register
+
+        register(config)
+
+
+def _is_on(config: pytest.Config) -> bool:
+    option = config.option
+    if option.no_crashlens:
+        return False
+    if not (
+        option.crashlens or option.crashlens_update_baseline or config.getini("crashlens") is True
+    ):
+        given = [flag for name, flag in NEEDS_CRASHLENS.items() if getattr(option, name)]
+        if given:
+            raise pytest.UsageError(f"{', '.join(given)} without --crashlens: add --crashlens")
+        return False
+    return not option.collectonly
+
+
+@pytest.fixture
+def crashlens(request: pytest.FixtureRequest) -> CrashlensFixture:
+    """The test's LLM usage so far; record(...) adds calls that cannot be seen."""
+    measure = request.config.pluginmanager.get_plugin("crashlens-measure")
+    if measure is None:
+        from pytest_crashlens.fixture import detached
+
+        return detached()
+    fixture: CrashlensFixture = measure.fixture(request.node)
+    return fixture

@@ -32,7 +32,7 @@ class Call:
     ended: Ended = "complete"
     error: str | None = None
     billed: bool = True
-    """False: the provider refused it (HTTP error) or it never left (no connection): costs nothing."""
+    """False: refused by the provider (HTTP error) or never sent (no connection); costs nothing."""
     attempts: int = 1
     streaming: bool = False
     live: bool = False

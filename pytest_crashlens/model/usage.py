@@ -67,9 +67,7 @@ class Usage:
 
     def to_dict(self) -> dict[str, int]:
         """The stated counts by name."""
-        return {
-            name: value for name in USAGE_FIELDS if (value := getattr(self, name)) is not None
-        }
+        return {name: value for name in USAGE_FIELDS if (value := getattr(self, name)) is not None}
 
     @classmethod
     def from_dict(cls, counts: Mapping[str, Any]) -> Self:

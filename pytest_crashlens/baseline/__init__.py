@@ -1,0 +1,1 @@
+"""The committed snapshot: its entries, its file, and what differs from it."""

@@ -1,0 +1,285 @@
+"""Exact differences between an entry and now, and the causes they split into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Literal
+
+from pytest_crashlens.baseline.entry import Block, Entry
+from pytest_crashlens.model.money import EXACT
+from pytest_crashlens.model.usage import USAGE_FIELDS, Usage, total
+from pytest_crashlens.pricing.card import Cost, RateCard, cost
+
+CauseKind = Literal["model", "calls", "input", "cache", "output", "retries"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One reason why a test uses more or less than its baseline."""
+
+    kind: CauseKind
+    text: str
+    usd: Decimal | None
+    """Its share of the change in cost; None where that has no price."""
+    model: str = ""
+    """The model (now) it is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A test's entry in the baseline beside what it used now, at the same rate cards."""
+
+    before: Entry
+    now: Entry
+    cards: Mapping[str, RateCard]
+    """The cards of both sides: the baseline's, and today's for models that are new to it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether either side varies from run to run."""
+        return self.before.live or self.now.live
+
+    @property
+    def identical(self) -> bool:
+        """Nothing moved at all."""
+        return self.before.blocks == self.now.blocks
+
+    @property
+    def vanished(self) -> bool:
+        """There were calls, and none is seen now: never an improvement."""
+        return self.before.calls > 0 and self.now.calls == 0
+
+    @property
+    def basis_changed(self) -> bool:
+        """Counts rest on something else than before and cannot be compared as if equal."""
+        return bool(self.before.calls and self.now.calls) and self.before.bases != self.now.bases
+
+    def costs(self) -> tuple[Cost, Cost]:
+        """USD before and now."""
+        return self.before.cost(self.cards), self.now.cost(self.cards)
+
+    def input_costs(self) -> tuple[Cost, Cost]:
+        """USD of the input alone, before and now."""
+        return _input_cost(self.before, self.cards), _input_cost(self.now, self.cards)
+
+    def unpriced_growth(self) -> tuple[str, ...]:
+        """What grew and has no (whole) price, so that the change in cost is unknown."""
+        before = {_model_key(block): usage for block, usage in _by_model(self.before)}
+        names: dict[str, None] = {}
+        for block, usage in _by_model(self.now):
+            if block.kind.basis == "unknown":
+                continue
+            if _priced([block], self.cards).status == "priced":
+                continue
+            if _grew(before.get(_model_key(block)), usage):
+                names[f"{block.kind.provider}/{block.kind.model}"] = None
+        return tuple(names)
+
+    def causes(self) -> tuple[Cause, ...]:
+        """Why the cost changed, largest rise first; where all is priced they sum to the change."""
+        found = [cause for pair in _pairs(self.before, self.now) for cause in self._of(*pair)]
+        retries = self.now.retries - self.before.retries
+        if retries:
+            found.append(Cause("retries", _count(retries, "retry", "retries"), None))
+        return tuple(sorted(found, key=lambda cause: -(cause.usd or 0)))
+
+    def _of(self, before: Sequence[Block], now: Sequence[Block]) -> list[Cause]:
+        """Causes within one model, or within a pair where one model took another's place."""
+        if not now or not before:
+            return self._calls_alone(before, now)
+        model, old_model = now[0].kind.model, before[0].kind.model
+        old, new = _summed(before), _summed(now)
+        texts = [
+            ("model", f"model {old_model} -> {model}" if model != old_model else ""),
+            ("calls", _count(new.calls - old.calls, "call", "calls")),
+            ("input", _per_call("input", old, new, "input_tokens")),
+            ("cache", _cache_text(old, new)),
+            ("output", _per_call("output", old, new, "output_tokens")),
+        ]
+        costs = self._path(before, now, old, new)
+        causes = []
+        for (kind, text), start, end in zip(texts, costs, costs[1:], strict=False):
+            usd = None
+            if start is not None and end is not None:
+                with localcontext(EXACT):
+                    usd = end - start
+            if text:
+                causes.append(Cause(kind, text, usd, model))  # type: ignore[arg-type]
+        return causes
+
+    def _calls_alone(self, before: Sequence[Block], now: Sequence[Block]) -> list[Cause]:
+        blocks = now or before
+        sign = 1 if now else -1
+        text = _count(sign * sum(block.calls for block in blocks), "call", "calls")
+        usd = _priced(blocks, self.cards).usd
+        model = blocks[0].kind.model
+        with localcontext(EXACT):
+            return [Cause("calls", f"{text} to {model}", usd and sign * usd, model)]
+
+    def _path(
+        self, before: Sequence[Block], now: Sequence[Block], old: Block, new: Block
+    ) -> list[Decimal | None]:
+        """Cost at each step from before to now: model, calls, input, cache, output."""
+        ratio = Fraction(new.calls, old.calls) if old.calls else Fraction(1)
+        more_calls = _scaled(old.usage, ratio)
+        more_input = _with_input(more_calls, new.usage.input_tokens)
+        recached = replace(
+            new.usage,
+            output_tokens=more_calls.output_tokens,
+            reasoning_tokens=more_calls.reasoning_tokens,
+            output_audio_tokens=more_calls.output_audio_tokens,
+            billed_output_tokens=more_calls.billed_output_tokens,
+        )
+        card = self.cards.get(new.kind.card) if new.kind.card else None
+
+        def at(usage: Usage, calls: int) -> Decimal | None:
+            if card is None or not calls:
+                return None
+            per_call = (usage.input_tokens or 0) // calls
+            return cost(card, usage, band=card.band(per_call), calls=calls).usd
+
+        return [
+            _priced(before, self.cards).usd,
+            at(old.usage, old.calls),
+            at(more_calls, new.calls),
+            at(more_input, new.calls),
+            at(recached, new.calls),
+            _priced(now, self.cards).usd,
+        ]
+
+
+def _input_cost(entry: Entry, cards: Mapping[str, RateCard]) -> Cost:
+    return _priced(
+        [
+            replace(
+                block,
+                usage=replace(
+                    block.usage,
+                    output_tokens=0 if block.usage.stated else None,
+                    reasoning_tokens=None,
+                    output_audio_tokens=None,
+                    billed_output_tokens=None,
+                ),
+            )
+            for block in entry.blocks
+        ],
+        cards,
+    )
+
+
+def _priced(blocks: Sequence[Block], cards: Mapping[str, RateCard]) -> Cost:
+    return Entry(False, tuple(blocks)).cost(cards)
+
+
+def _model_key(block: Block) -> tuple[str, str, str | None, bool, bool]:
+    kind = block.kind
+    return kind.provider, kind.model, kind.service_tier, kind.batch, kind.refused
+
+
+def _by_model(entry: Entry) -> list[tuple[Block, Usage]]:
+    groups: dict[tuple[str, str, str | None, bool, bool], list[Block]] = {}
+    for block in entry.blocks:
+        groups.setdefault(_model_key(block), []).append(block)
+    return [(_summed(blocks), _summed(blocks).usage) for blocks in groups.values()]
+
+
+def _pairs(before: Entry, now: Entry) -> list[tuple[list[Block], list[Block]]]:
+    """Blocks of equal models side by side; of the rest, the n-th with the n-th by size."""
+    old: dict[tuple[object, ...], list[Block]] = {}
+    new: dict[tuple[object, ...], list[Block]] = {}
+    for side, entry in ((old, before), (new, now)):
+        for block in entry.blocks:
+            side.setdefault(_model_key(block), []).append(block)
+    pairs = [(old.pop(key), new.pop(key)) for key in list(old) if key in new]
+    gone = sorted(old.values(), key=lambda blocks: -_summed(blocks).usage.total_tokens)
+    come = sorted(new.values(), key=lambda blocks: -_summed(blocks).usage.total_tokens)
+    while gone or come:
+        pairs.append((gone.pop(0) if gone else [], come.pop(0) if come else []))
+    return pairs
+
+
+def _summed(blocks: Sequence[Block]) -> Block:
+    return Block(
+        max(blocks, key=lambda block: block.calls).kind,
+        sum(block.calls for block in blocks),
+        sum(block.retries for block in blocks),
+        total(block.usage for block in blocks),
+    )
+
+
+def _grew(before: Usage | None, now: Usage) -> bool:
+    if before is None:
+        return True
+    uncached = [
+        (usage.input_tokens or 0) - (usage.cache_read_tokens or 0) for usage in (before, now)
+    ]
+    return uncached[1] > uncached[0] or any(
+        (getattr(now, name) or 0) > (getattr(before, name) or 0) for name in USAGE_FIELDS
+    )
+
+
+def _scaled(usage: Usage, ratio: Fraction) -> Usage:
+    return Usage(**{name: round(value * ratio) for name, value in usage.to_dict().items()})
+
+
+def _with_input(usage: Usage, input_tokens: int | None) -> Usage:
+    """With another total input, its parts growing or shrinking in proportion."""
+    if not usage.input_tokens or input_tokens is None:
+        return replace(usage, input_tokens=input_tokens)
+    ratio = Fraction(input_tokens, usage.input_tokens)
+    parts = _scaled(usage, ratio)
+    return replace(
+        parts,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        billed_output_tokens=usage.billed_output_tokens,
+        web_searches=usage.web_searches,
+    )
+
+
+def _count(difference: int, one: str, many: str) -> str:
+    if not difference:
+        return ""
+    word = one if abs(difference) == 1 else many
+    return f"{abs(difference):,} {'more' if difference > 0 else 'fewer'} {word}"
+
+
+def _per_call(word: str, old: Block, new: Block, name: str) -> str:
+    before, now = getattr(old.usage, name), getattr(new.usage, name)
+    if before is None or now is None or not old.calls or not new.calls:
+        return "" if before == now else f"{word} {_number(before)} -> {_number(now)} tokens"
+    if before * new.calls == now * old.calls:
+        return ""
+    each = "" if old.calls == new.calls == 1 else " per call"
+    a, b = Fraction(before, old.calls), Fraction(now, new.calls)
+    return f"{word}{each} {percent_change(a, b)} ({_number(a)} -> {_number(b)} tokens)"
+
+
+def _cache_text(old: Block, new: Block) -> str:
+    before, now = old.usage.cache_read_tokens or 0, new.usage.cache_read_tokens or 0
+    written = (old.usage.cache_write_tokens or 0, new.usage.cache_write_tokens or 0)
+    if old.calls and before * new.calls != now * old.calls:
+        return f"cached input {before:,} -> {now:,} tokens"
+    if old.calls and written[0] * new.calls != written[1] * old.calls:
+        return f"cache writes {written[0]:,} -> {written[1]:,} tokens"
+    return ""
+
+
+def percent_change(before: Fraction | Decimal | int, now: Fraction | Decimal | int) -> str:
+    """``+50 %``, ``-8.5 %``, ``new`` from nothing; one decimal below 10 %."""
+    if not before:
+        return "new" if now else "0 %"
+    change = (Fraction(now) / Fraction(before) - 1) * 100
+    decimals = 1 if abs(change) < 10 else 0
+    text = f"{float(change):+,.{decimals}f}"
+    return f"{text} %"
+
+
+def _number(value: Fraction | int | None) -> str:
+    if value is None:
+        return "?"
+    return f"{float(value):,.0f}"

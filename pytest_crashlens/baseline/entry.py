@@ -1,0 +1,172 @@
+"""What one test used, in the form that is stored and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.money import EXACT
+from pytest_crashlens.model.usage import EXACT_SOURCES, Usage, UsageSource
+from pytest_crashlens.pricing.card import Cost, RateCard, cost
+
+UNNAMED_MODEL = "unknown"
+"""Where neither request nor response names a model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What calls must share to be summed: one rate card, one price band, one kind of count."""
+
+    provider: str
+    model: str
+    service_tier: str | None = None
+    batch: bool = False
+    card: str | None = None
+    """Id of the rate card; None: unpriced."""
+    band: int = 0
+    """The long-context threshold (input tokens) that each of the calls exceeds; 0: none."""
+    usage_source: UsageSource = "provider"
+    refused: bool = False
+    """Answered with an error or never sent: no tokens, no cost."""
+
+    @property
+    def basis(self) -> str:
+        """``exact``, ``counted``, ``estimated`` or ``unknown``: only equals are compared."""
+        if self.refused or self.usage_source in EXACT_SOURCES:
+            return "exact"
+        return {"tokenizer": "counted", "estimated": "estimated"}.get(self.usage_source, "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The sum of some calls of one kind."""
+
+    kind: Kind
+    calls: int
+    retries: int
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One test (or long-lived fixture) in the baseline, or in this run."""
+
+    live: bool
+    """True: answered over a network, so output tokens vary from run to run."""
+    blocks: tuple[Block, ...] = ()
+
+    @property
+    def calls(self) -> int:
+        """Logical calls, the refused ones included."""
+        return sum(block.calls for block in self.blocks)
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first of each call."""
+        return sum(block.retries for block in self.blocks)
+
+    @property
+    def usage(self) -> Usage:
+        """All tokens."""
+        result = Usage()
+        for block in self.blocks:
+            result += block.usage
+        return result
+
+    @property
+    def bases(self) -> frozenset[str]:
+        """On what the counts rest, over all blocks."""
+        return frozenset(block.kind.basis for block in self.blocks)
+
+    @property
+    def estimated(self) -> bool:
+        """Whether any count is not the provider's own."""
+        return bool(self.bases - {"exact"})
+
+    @property
+    def unknown_calls(self) -> int:
+        """Billed calls whose usage nobody knows."""
+        return sum(block.calls for block in self.blocks if block.kind.basis == "unknown")
+
+    def cost(self, cards: Mapping[str, RateCard]) -> Cost:
+        """USD at ``cards``; ``partial`` with the known part when some of it has no price."""
+        return sum_costs(block_cost(block, cards) for block in self.blocks)
+
+
+CardOf = Callable[[Call], RateCard | None]
+
+
+def entry_of(calls: Iterable[Call], card_of: CardOf) -> tuple[Entry, dict[str, RateCard]]:
+    """Sum ``calls`` into blocks priced by ``card_of``; also the cards that were used, by id."""
+    sums: dict[Kind, Block] = {}
+    cards: dict[str, RateCard] = {}
+    live = False
+    for call in calls:
+        live = live or call.live
+        card = card_of(call) if call.billed else None
+        if card is not None:
+            cards[card.id] = card
+        kind = Kind(
+            provider=call.provider,
+            model=call.model or UNNAMED_MODEL,
+            service_tier=call.service_tier,
+            batch=call.batch,
+            card=card.id if card else None,
+            band=card.band(call.usage.input_tokens) if card else 0,
+            usage_source="provider" if not call.billed else call.usage_source,
+            refused=not call.billed,
+        )
+        block = sums.get(kind) or Block(kind, 0, 0, Usage())
+        sums[kind] = replace(
+            block,
+            calls=block.calls + 1,
+            retries=block.retries + call.retries,
+            usage=block.usage + call.usage,
+        )
+    return Entry(live, tuple(sorted(sums.values(), key=_order))), cards
+
+
+def block_cost(block: Block, cards: Mapping[str, RateCard]) -> Cost:
+    """USD of one block; refused calls cost nothing, unknown usage has no price."""
+    if block.kind.refused:
+        return Cost(Decimal(0), "priced", ())
+    if block.kind.basis == "unknown":
+        return Cost(None, "unpriced", ("usage unknown",))
+    card = cards.get(block.kind.card) if block.kind.card else None
+    if card is None:
+        return Cost(None, "unpriced", (f"no price for {block.kind.provider}/{block.kind.model}",))
+    return cost(card, block.usage, band=block.kind.band, calls=block.calls)
+
+
+def sum_costs(costs: Iterable[Cost]) -> Cost:
+    """The sum; a part without a price makes it a lower bound (``partial``), or ``unpriced``."""
+    usd = Decimal(0)
+    priced, reasons, whole = False, dict[str, None](), True
+    nothing = True
+    for part in costs:
+        nothing = False
+        whole = whole and part.status == "priced"
+        reasons |= dict.fromkeys(part.reasons)
+        if part.usd is not None:
+            priced = True
+            with localcontext(EXACT):
+                usd += part.usd
+    if nothing or whole:
+        return Cost(usd, "priced", tuple(reasons))
+    return Cost(usd if priced else None, "partial" if priced else "unpriced", tuple(reasons))
+
+
+def _order(block: Block) -> tuple[str, ...]:
+    kind = block.kind
+    return (
+        kind.provider,
+        kind.model,
+        kind.service_tier or "",
+        str(kind.batch),
+        f"{kind.band:012}",
+        kind.usage_source,
+        str(kind.refused),
+        kind.card or "",
+    )

@@ -1,0 +1,288 @@
+"""crashlens-baseline.json: reading strictly, writing atomically.
+
+Indented JSON with sorted keys, one block of lines per test, and nothing that changes without a
+change of the tests (no time, host, version or totals), so that branches merge.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_crashlens.baseline.entry import Block, Entry, Kind, block_cost
+from pytest_crashlens.errors import BaselineError, PriceError
+from pytest_crashlens.model.money import plain_usd
+from pytest_crashlens.model.usage import USAGE_FIELDS, USAGE_SOURCES, Usage
+from pytest_crashlens.pricing.card import RateCard
+
+VERSION = 1
+DEFAULT_NAME = "crashlens-baseline.json"
+REGENERATE = "pytest --crashlens-update-baseline"
+
+_BLOCK_FIELDS: dict[str, type] = {
+    "provider": str,
+    "model": str,
+    "service_tier": str,
+    "batch": bool,
+    "card": str,
+    "above_input_tokens": int,
+    "usage_source": str,
+    "refused": bool,
+    "calls": int,
+    "retries": int,
+    "cost_usd": str,
+    **dict.fromkeys(USAGE_FIELDS, int),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """All entries, and the rate cards they were priced with."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    cards: Mapping[str, RateCard] = field(default_factory=dict)
+
+    def merged(self, entries: Mapping[str, Entry], cards: Mapping[str, RateCard]) -> Baseline:
+        """With ``entries`` put over the present ones; cards nobody uses any more are dropped."""
+        merged = {**self.entries, **entries}
+        used = {
+            block.kind.card
+            for entry in merged.values()
+            for block in entry.blocks
+            if block.kind.card is not None
+        }
+        known = {**cards, **self.cards}
+        return Baseline(merged, {name: card for name, card in known.items() if name in used})
+
+    def render(self) -> str:
+        """The file's text."""
+        plain = {
+            "version": VERSION,
+            "cards": {name: card.to_dict() for name, card in self.cards.items()},
+            "tests": {
+                key: {
+                    "traffic": "live" if entry.live else "replayed",
+                    "usage": [_block_to_dict(block, self.cards) for block in entry.blocks],
+                }
+                for key, entry in self.entries.items()
+            },
+        }
+        return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+
+
+def load(path: Path) -> Baseline | None:
+    """The baseline at ``path``, None where there is no file.
+
+    Raises:
+        BaselineError: It cannot be read or is not a baseline of a version we know.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(f"{path}: cannot be read: {error}") from None
+    return parse(text, str(path))
+
+
+def write(path: Path, baseline: Baseline) -> bool:
+    """Replace the file in one step; False: its bytes were the same already.
+
+    Raises:
+        BaselineError: It cannot be written; the old file is as it was.
+    """
+    data = baseline.render().encode()
+    temporary = None
+    try:
+        if path.exists() and path.read_bytes() == data:
+            return False
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
+        Path(temporary).chmod(mode)
+        os.replace(temporary, path)  # noqa: PTH105 - one atomic step, by its own name
+    except OSError as error:
+        if temporary is not None:
+            with suppress(OSError):
+                Path(temporary).unlink()
+        raise BaselineError(
+            f"{path}: cannot be written: {error.strerror or error}; nothing was changed. "
+            "Name a writable file with --crashlens-baseline=PATH"
+        ) from None
+    return True
+
+
+def parse(text: str, name: str) -> Baseline:
+    """The baseline in ``text``; ``name`` is for messages.
+
+    Raises:
+        BaselineError: Naming line, fault and fix.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("<<<<<<< ", ">>>>>>> ", "||||||| ")) or line == "=======":
+            raise BaselineError(
+                f"{name}:{number}: unresolved merge conflict; keep either side, then run "
+                f"{REGENERATE}"
+            )
+    try:
+        plain = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        at_end = not text[error.pos :].strip()
+        fault = "the file ends in the middle (truncated)" if at_end else error.msg
+        raise BaselineError(
+            f"{name}:{error.lineno}:{error.colno}: {fault}; restore it (git checkout -- {name}) "
+            f"or delete it and run {REGENERATE}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise BaselineError(f"{name}: {error}; restore it from version control") from None
+    return _baseline(plain, name)
+
+
+def _baseline(plain: Any, name: str) -> Baseline:
+    version = plain.get("version") if isinstance(plain, dict) else None
+    if type(version) is not int or version < 1:
+        raise BaselineError(
+            f'{name}: not a crashlens baseline (no "version"); '
+            "name another file with --crashlens-baseline=PATH"
+        )
+    if version > VERSION:
+        raise BaselineError(
+            f"{name}: has version {version}, this pytest-crashlens reads up to {VERSION}; "
+            "upgrade it: pip install -U pytest-crashlens"
+        )
+    reader = _Reader(name)
+    reader.keys(plain, {"version", "cards", "tests"}, "the file")
+    cards = {
+        card_id: reader.card(card_id, card)
+        for card_id, card in reader.mapping(plain.get("cards", {}), "cards").items()
+    }
+    tests = reader.mapping(plain.get("tests"), "tests")
+    return Baseline({key: reader.entry(key, value, cards) for key, value in tests.items()}, cards)
+
+
+class _Reader:
+    """Checks types and names on the way from JSON to entries."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def fail(self, place: str, fault: str) -> BaselineError:
+        return BaselineError(
+            f"{self._name}: {place}: {fault}; restore it from version control, or delete the "
+            f"entry and run {REGENERATE}"
+        )
+
+    def mapping(self, value: Any, place: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.fail(place, "expected an object")
+        return value
+
+    def keys(self, value: dict[str, Any], known: set[str], place: str) -> None:
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise self.fail(place, f"unknown key {unknown[0]!r}")
+
+    def card(self, card_id: str, value: Any) -> RateCard:
+        place = f"card {card_id}"
+        try:
+            card = RateCard.from_dict(self.mapping(value, place))
+        except PriceError as error:
+            raise self.fail(place, str(error)) from None
+        if card.id != card_id:
+            raise self.fail(place, f"its rates were edited by hand (they make card {card.id})")
+        return card
+
+    def entry(self, key: str, value: Any, cards: Mapping[str, RateCard]) -> Entry:
+        value = self.mapping(value, key)
+        self.keys(value, {"traffic", "usage"}, key)
+        if value.get("traffic") not in ("live", "replayed"):
+            raise self.fail(key, '"traffic" must be "live" or "replayed"')
+        usage = value.get("usage")
+        if not isinstance(usage, list):
+            raise self.fail(key, '"usage" must be a list')
+        return Entry(
+            value["traffic"] == "live", tuple(self.block(key, block, cards) for block in usage)
+        )
+
+    def block(self, key: str, value: Any, cards: Mapping[str, RateCard]) -> Block:
+        value = self.mapping(value, key)
+        self.keys(value, set(_BLOCK_FIELDS), key)
+        for name, expected in _BLOCK_FIELDS.items():
+            item = value.get(name)
+            if item is None and (name not in value or name in ("card", "cost_usd")):
+                continue
+            if type(item) is not expected or (isinstance(item, int) and item < 0):
+                raise self.fail(key, f"{name!r} must be {_WORDS[expected]}, not {item!r}")
+        for name in ("provider", "model", "calls"):
+            if name not in value:
+                raise self.fail(key, f"{name!r} is missing")
+        if value.get("card") is not None and value["card"] not in cards:
+            raise self.fail(key, f"card {value['card']!r} is not among the file's cards")
+        if value.get("usage_source", "provider") not in USAGE_SOURCES:
+            raise self.fail(key, f"'usage_source' must be one of {', '.join(USAGE_SOURCES)}")
+        kind = Kind(
+            provider=value["provider"],
+            model=value["model"],
+            service_tier=value.get("service_tier"),
+            batch=value.get("batch", False),
+            card=value.get("card"),
+            band=value.get("above_input_tokens", 0),
+            usage_source=value.get("usage_source", "provider"),
+            refused=value.get("refused", False),
+        )
+        return Block(kind, value["calls"], value.get("retries", 0), Usage.from_dict(value))
+
+
+_WORDS = {str: "a string", bool: "true or false", int: "an integer of at least 0"}
+
+
+def _block_to_dict(block: Block, cards: Mapping[str, RateCard]) -> dict[str, Any]:
+    kind = block.kind
+    plain: dict[str, Any] = {
+        "provider": kind.provider,
+        "model": kind.model,
+        "calls": block.calls,
+        **block.usage.to_dict(),
+    }
+    optional = {
+        "service_tier": kind.service_tier,
+        "batch": kind.batch,
+        "above_input_tokens": kind.band,
+        "refused": kind.refused,
+        "retries": block.retries,
+    }
+    plain |= {name: value for name, value in optional.items() if value}
+    if not kind.refused:
+        usd = block_cost(block, cards).usd
+        plain["usage_source"] = kind.usage_source
+        plain["card"] = kind.card
+        plain["cost_usd"] = None if usd is None else plain_usd(usd)
+    return plain
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice (a merge gone wrong?)")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of ours")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,195 @@
+"""Keeps what adapters see. No I/O, no locks, no parsing while a request is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from threading import get_ident
+from typing import Any
+
+from pytest_crashlens.capture.call_site import CallSites
+from pytest_crashlens.capture.owners import Owner, Owners
+from pytest_crashlens.model.exchange import Ended, Exchange
+
+BODY_LIMIT = 32 * 1024 * 1024
+"""Bytes of a streamed body that are kept; more is passed on but not looked at."""
+
+REQUEST_HEADERS = ("content-type", "x-stainless-retry-count")
+RESPONSE_HEADERS = ("content-type", "content-encoding")
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """One request on its way, filled in while it happens; read as an Exchange afterwards."""
+
+    method: str
+    url: str
+    request_body: bytes
+    request_headers: dict[str, str]
+    started: float
+    lane: str
+    call_site: str | None
+    task: str | None
+    status: int | None = None
+    response_headers: dict[str, str] = field(default_factory=dict)
+    chunks: list[bytes] = field(default_factory=list)
+    kept: int = 0
+    decode: Callable[[bytes, str], bytes] | None = None
+    """Undoes a content-encoding the way the client would; None: the chunks are decoded."""
+    ended: Ended | None = None
+    error: str | None = None
+    live: bool | None = None
+    finished: float | None = None
+
+    def keep(self, chunk: bytes) -> None:
+        """Keep a chunk of the body that is being passed on."""
+        if self.kept < BODY_LIMIT:
+            self.chunks.append(chunk)
+            self.kept += len(chunk)
+
+    def to_exchange(self) -> Exchange:
+        """What has been seen so far."""
+        body, error = b"".join(self.chunks), self.error
+        encoding = self.response_headers.get("content-encoding", "")
+        if self.decode is not None and encoding and body:
+            try:
+                body = self.decode(body, encoding)
+            except Exception as fault:  # a cut body decodes as far as it does
+                body, error = b"", error or type(fault).__name__
+        return Exchange(
+            method=self.method,
+            url=self.url,
+            request_headers=self.request_headers,
+            request_body=self.request_body,
+            status=self.status,
+            response_headers=self.response_headers,
+            response_body=body,
+            ended=self.ended or "unfinished",
+            error=error,
+            live=self.live,
+            started=self.started,
+            finished=self.finished,
+            lane=self.lane,
+            call_site=self.call_site,
+            task=self.task,
+        )
+
+
+class Recorder:
+    """Collects the attempts of one test process, by owner."""
+
+    def __init__(
+        self,
+        *,
+        wanted: Callable[[str, str], bool],
+        call_sites: CallSites,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Record requests for which ``wanted(method, url)``.
+
+        ``clock`` is bound here, before a test can freeze the one in the time module.
+        """
+        self.owners = Owners()
+        self.faults: list[str] = []
+        """Faults of our own, one line each; the code under test never sees them."""
+        self._wanted = wanted
+        self._call_sites = call_sites
+        self._clock = clock
+        self._in_flight: ContextVar[Attempt | None] = ContextVar("crashlens_attempt", default=None)
+        self._open = True
+
+    def begin(
+        self, method: str, url: str, body: Callable[[], bytes], headers: Mapping[str, str]
+    ) -> tuple[Attempt, Token[Attempt | None]] | None:
+        """Start an attempt; None: not of interest, or an outer layer has it already."""
+        if not self._open or not self._wanted(method, url):
+            return None
+        try:
+            content = body()
+        except Exception:  # a request streamed from a generator has no body to show
+            content = b""
+        outer = self._in_flight.get()
+        if (
+            outer is not None
+            and outer.status is None
+            and outer.ended is None
+            and outer.url == url
+            and outer.request_body == content
+        ):
+            return None
+        owner = self.owners.of_request()
+        attempt = Attempt(
+            method=method.upper(),
+            url=url,
+            request_body=content,
+            request_headers=_chosen(headers, REQUEST_HEADERS),
+            started=self._clock(),
+            lane=_lane(),
+            call_site=self._call_sites.here(),
+            task=owner.task,
+        )
+        owner.attempts.append(attempt)
+        return attempt, self._in_flight.set(attempt)
+
+    def leave(self, token: Token[Attempt | None]) -> None:
+        """The request is no longer in flight in this context."""
+        self._in_flight.reset(token)
+
+    def answered(self, attempt: Attempt, status: int, headers: Mapping[str, str]) -> None:
+        """Status and headers have arrived."""
+        attempt.response_headers = _chosen(headers, RESPONSE_HEADERS)
+        attempt.status = status
+
+    def end(self, attempt: Attempt, ended: Ended, error: BaseException | None = None) -> None:
+        """The attempt is over; the first ending counts."""
+        if attempt.ended is None:
+            attempt.ended = ended
+            attempt.finished = self._clock()
+            if error is not None:
+                attempt.error = type(error).__name__
+
+    def fault(self, place: str, error: BaseException) -> None:
+        """Note a fault of ours at ``place``."""
+        line = f"{place}: {type(error).__name__}: {error}"
+        if line not in self.faults:
+            self.faults.append(line)
+
+    def take(self, owner: Owner, *, keep_streams: bool = False) -> list[Exchange]:
+        """Exchanges of ``owner`` since the last take, oldest first.
+
+        What has no answer yet stays for the next take, and with ``keep_streams`` also the answers
+        that are still being read.
+        """
+        seen = list(owner.attempts)
+        staying: list[Attempt] = []
+        taken: list[Attempt] = []
+        for attempt in seen:
+            under_way = attempt.ended is None and (keep_streams or attempt.status is None)
+            (staying if under_way else taken).append(attempt)
+        owner.attempts[: len(seen)] = staying  # a thread may have added one since
+        return [attempt.to_exchange() for attempt in taken]
+
+    def take_all(self, owner: Owner) -> list[Exchange]:
+        """Everything of ``owner``, also what never got an answer."""
+        seen = list(owner.attempts)
+        del owner.attempts[: len(seen)]
+        return [attempt.to_exchange() for attempt in seen]
+
+    def close(self) -> None:
+        """Record nothing more (a wrapper that could not be removed stays harmless)."""
+        self._open = False
+
+
+def _chosen(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: value for name in names if (value := headers.get(name)) is not None}
+
+
+def _lane() -> str:
+    try:
+        task: Any = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return f"{get_ident()}:{id(task) if task is not None else ''}"

@@ -1,0 +1,1 @@
+"""The ``crashlens`` command: the same rooms as the plugin, without pytest."""

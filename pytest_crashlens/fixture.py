@@ -1,0 +1,110 @@
+"""The ``crashlens`` fixture: a test's view of its own usage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pytest_crashlens.capture.owners import Owner
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.usage import Usage, total
+
+
+class CrashlensFixture:
+    """Usage of the running test so far, and ways to add what capture cannot know.
+
+    It works whether or not the plugin is on; when it is off, only recorded calls are seen.
+    """
+
+    def __init__(
+        self,
+        *,
+        owner: Owner,
+        calls: Callable[[], tuple[Call, ...]],
+        record: Callable[[Call], None],
+    ) -> None:
+        self._owner = owner
+        self._calls = calls
+        self._record = record
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls of this test so far, oldest first; streams count when they have ended."""
+        return self._calls()
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all calls so far (None: no call stated it)."""
+        return total(call.usage for call in self.calls)
+
+    def record(
+        self,
+        *,
+        model: str,
+        provider: str,
+        input_tokens: int,
+        output_tokens: int = 0,
+        cache_read_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        endpoint: str = "recorded",
+        attempts: int = 1,
+        live: bool = False,
+    ) -> None:
+        """Add a call made by a client that cannot be seen.
+
+        Args:
+            model: The model's id as the provider bills it.
+            provider: ``openai``, ``anthropic`` ...; with ``model`` it decides the price.
+            input_tokens: All input tokens, the cached ones included.
+            output_tokens: All output tokens, the reasoning included.
+            cache_read_tokens: Part of the input that was read from the provider's cache.
+            cache_write_tokens: Part of the input that was written to it.
+            reasoning_tokens: Part of the output that was reasoning.
+            endpoint: A name for the kind of call.
+            attempts: 1 plus the retries.
+            live: True when it really was sent and paid.
+
+        Raises:
+            ValueError: A count is not an integer of at least 0 (attempts: at least 1).
+        """
+        counts = {
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "cache_read_tokens": cache_read_tokens,
+            "cache_write_tokens": cache_write_tokens,
+            "reasoning_tokens": reasoning_tokens,
+        }
+        for name, value in [*counts.items(), ("attempts", attempts - 1)]:
+            if value is not None and (type(value) is not int or value < 0):
+                raise ValueError(f"crashlens.record: {name} must be a count, got {value!r}")
+        self._record(
+            Call(
+                provider=provider,
+                endpoint=endpoint,
+                model_requested=model,
+                model_returned=model,
+                usage=Usage.from_dict(counts),
+                usage_source="provider",
+                attempts=attempts,
+                live=live,
+                task=self._owner.task,
+            )
+        )
+
+    @contextmanager
+    def scope(self, task: str) -> Iterator[None]:
+        """Label the calls made inside with ``task``, for policies that name a ``task_type``."""
+        before, self._owner.task = self._owner.task, task
+        try:
+            yield
+        finally:
+            self._owner.task = before
+
+
+def detached() -> CrashlensFixture:
+    """A fixture for runs with the plugin off: it keeps what is recorded and measures nothing."""
+    calls: list[Call] = []
+    return CrashlensFixture(
+        owner=Owner("detached"), calls=lambda: tuple(calls), record=calls.append
+    )

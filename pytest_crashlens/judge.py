@@ -1,0 +1,324 @@
+"""Judges where reports arrive: the only process, or the controller of a distributed run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import pytest
+
+from pytest_crashlens.baseline.entry import Entry
+from pytest_crashlens.baseline.file import Baseline, load, write
+from pytest_crashlens.errors import BaselineError
+from pytest_crashlens.measure import REST
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.ledger import Ledger, TestRecord
+from pytest_crashlens.model.phase_usage import PhaseUsage
+from pytest_crashlens.policy.assess import Assessment, Assessor
+from pytest_crashlens.policy.limits import Limits
+from pytest_crashlens.policy.verdict import Verdict
+from pytest_crashlens.pricing.card import RateCard
+from pytest_crashlens.report.failure import failure_lines, headline
+from pytest_crashlens.report.json_report import to_json
+from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
+from pytest_crashlens.report.terminal import summary
+
+NAME = "crashlens-judge"
+_SUBTEST_REPORTS = frozenset({"SubtestReport", "SubTestReport"})
+_COLOURS: Mapping[str, dict[str, bool]] = {
+    "": {},
+    "bad": {"red": True},
+    "warn": {"yellow": True},
+    "good": {"green": True},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """What the command line and the files say about judging."""
+
+    assessor: Assessor
+    baseline: Baseline | None
+    baseline_path: Path
+    baseline_mode: str
+    """``compared``, ``updated``, ``off`` or ``first run``."""
+    may_fail: bool
+    header: str
+    accept_command: str
+    notices: tuple[str, ...]
+    json_paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Crash:
+    """What pytest reads of a failure besides its text."""
+
+    path: str
+    lineno: int
+    message: str
+
+
+class CostFailure:
+    """The ``longrepr`` of a test that passed and cost too much."""
+
+    def __init__(self, assessment: Assessment, accept_command: str) -> None:
+        path = assessment.nodeid.partition("::")[0]
+        self._lines = failure_lines(assessment, accept_command)
+        self.reprcrash = _Crash(path, 1, headline(assessment))
+
+    def toterminal(self, tw: pytest.TerminalReporter) -> None:
+        """Write the text, the lines that fail in red."""
+        for line in self._lines:
+            tw.line(line, red=line.startswith("E"), bold=line.startswith("E"))
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
+
+
+class Judge:
+    """The plugin object of the process that decides."""
+
+    def __init__(self, config: pytest.Config, settings: JudgeSettings) -> None:
+        self._config = config
+        self._settings = settings
+        self._ledger = Ledger()
+        self._assessments: dict[str, Assessment] = {}
+        self._incomplete: dict[str, None] = {}
+        self._run: RunResult | None = None
+
+    def pytest_report_header(self) -> str:
+        return self._settings.header
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        # before the terminal, JUnit, the cache and maxfail see the report
+        try:
+            self._take(report)
+        except Exception as fault:
+            self._note_fault(f"judging of {report.nodeid}", fault)
+        return (yield)
+
+    def _take(self, report: pytest.TestReport) -> None:
+        if type(report).__name__ in _SUBTEST_REPORTS:
+            return
+        when = str(report.when)
+        if when == "???":  # xdist's report of a crash
+            self._incomplete[f"a worker crashed in {report.nodeid}: its calls are lost"] = None
+            return
+        plain = getattr(report, PhaseUsage.ATTRIBUTE, None)
+        if plain is None and when == "call":
+            self._incomplete["some tests ran without crashlens (is it off in a worker?)"] = None
+        phase = None if plain is None else PhaseUsage.from_dict(plain)
+        record = self._ledger.add(report.nodeid, when, phase)
+        if when == "setup" and not report.passed:
+            record.outcome = "error" if report.failed else report.outcome
+        elif when == "call":
+            record.outcome = "xfailed" if hasattr(report, "wasxfail") else report.outcome
+            if record.outcome == "passed" and not record.settings.get("ignore"):
+                self._judge(report, record)
+
+    def _judge(self, report: pytest.TestReport, record: TestRecord) -> None:
+        assessment = self._settings.assessor.assess(
+            self._key(record), record.nodeid, record.calls, _marker_limits(record)
+        )
+        self._assessments[record.nodeid] = assessment
+        if assessment.verdict.failed and self._settings.may_fail:
+            report.outcome = "failed"
+            report.longrepr = CostFailure(  # type: ignore[assignment]  # what pytest asks of one
+                assessment, self._settings.accept_command
+            )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        try:
+            rest = session.config.stash.get(REST, None)
+            if rest is not None:
+                self._ledger.add_rest(rest)
+            run = self._run = self._finish()
+        except Exception as fault:
+            self._note_fault("the end of the run", fault)
+            self._run = self._incomplete_run()
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+            return
+        if run.session_failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def add_rest(self, plain: Mapping[str, object]) -> None:
+        """Take in what a worker saw after its last report."""
+        self._ledger.add_rest(PhaseUsage.from_dict(plain))
+
+    def _finish(self) -> RunResult:
+        results = [*self._test_results(), *self._fixture_results()]
+        calls = list(self._ledger.calls())
+        result = RunResult(
+            results=tuple(results),
+            session=self._settings.assessor.session(calls),
+            spent=self._totals([call for call in calls if call.live]),
+            simulated=self._totals([call for call in calls if not call.live]),
+            baseline=self._write_baseline(results),
+            may_fail=self._settings.may_fail,
+            late=tuple(self._ledger.late),
+            incomplete=(*self._incomplete, *self._ledger.faults),
+            notices=self._settings.notices,
+            libraries=tuple(self._ledger.libraries),
+            accept_command=self._settings.accept_command,
+        )
+        for path in self._settings.json_paths:
+            try:
+                path.write_text(to_json(result), encoding="utf-8")
+            except OSError as error:
+                self._incomplete[f"{path}: cannot be written: {error.strerror}"] = None
+        return result
+
+    def _test_results(self) -> list[Result]:
+        entries = self._settings.baseline.entries if self._settings.baseline else {}
+        results = []
+        for record in self._ledger.tests.values():
+            key = self._key(record)
+            known = entries.get(key)
+            assessment = self._assessments.get(record.nodeid)
+            if not record.calls and known is None:
+                continue
+            if assessment is None:
+                assessment = self._settings.assessor.describe(
+                    key, record.nodeid, record.calls, known
+                )
+            judged = record.outcome == "passed" and record.nodeid in self._assessments
+            outcome = "ignored" if record.settings.get("ignore") else record.outcome
+            results.append(Result(assessment=assessment, outcome=outcome, judged=judged))
+        return results
+
+    def _fixture_results(self) -> list[Result]:
+        """Fixtures that outlive a test, and what tests' teardowns added: judged by the session."""
+        found: dict[str, Sequence[Call]] = {
+            key: max(workers.values(), key=lambda calls: sum(c.usage.total_tokens for c in calls))
+            for key, workers in self._ledger.fixtures.items()
+        }
+        for record in self._ledger.tests.values():
+            if record.teardown and record.outcome == "passed":
+                found[f"teardown:{record.nodeid}"] = record.teardown
+        results = []
+        for name, calls in found.items():
+            prefix, _, place = name.partition(":")
+            key = f"{prefix}:{self._relative(place)}"
+            assessment = self._settings.assessor.assess(key, place, calls)
+            results.append(Result(assessment=assessment, outcome="passed", fixture=True))
+        return results
+
+    def _totals(self, calls: Sequence[Call]) -> Totals:
+        return Totals.of(calls, self._settings.assessor.cost_today(calls))
+
+    def _write_baseline(self, results: Sequence[Result]) -> BaselineStatus:
+        settings = self._settings
+        status = BaselineStatus(
+            name=_shown(settings.baseline_path, self._config.invocation_params.dir),
+            mode=settings.baseline_mode,  # type: ignore[arg-type]
+            entries=len(settings.baseline.entries) if settings.baseline else 0,
+        )
+        if settings.baseline_mode != "updated":
+            return status
+        entries: dict[str, Entry] = {}
+        cards: dict[str, RateCard] = {}
+        kept_back = []
+        for result in results:
+            assessment = result.assessment
+            if not result.judged or not _is_news(assessment):
+                continue
+            if assessment.verdict.failed:
+                kept_back.append(assessment.key)
+                continue
+            entries[assessment.key] = assessment.now
+            cards |= assessment.cards
+        try:
+            # another process may have written since this run began
+            current = load(settings.baseline_path) or Baseline()
+            merged = current.merged(entries, cards)
+            if entries:
+                write(settings.baseline_path, merged)
+        except BaselineError as error:
+            return BaselineStatus(name=status.name, mode="updated", error=str(error))
+        return BaselineStatus(
+            name=status.name,
+            mode="updated",
+            entries=len(merged.entries),
+            written=tuple(entries),
+            kept_back=tuple(kept_back),
+        )
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._run is None:
+            return
+        lines = summary(self._run, self._config.get_verbosity())
+        if not lines:
+            return
+        if self._config.get_verbosity() >= 0:
+            terminalreporter.section("LLM cost")
+        for text, role in lines:
+            terminalreporter.line(text, **_COLOURS[role])
+
+    def _key(self, record: TestRecord) -> str:
+        key: str | None = record.settings.get("key")
+        return key or self._relative(self._without_group(record.nodeid))
+
+    def _without_group(self, nodeid: str) -> str:
+        """Older xdist appends ``@group`` to the ids of ``--dist loadgroup``."""
+        if self._config.getoption("dist", "no") != "loadgroup":
+            return nodeid
+        at = nodeid.rfind("@")
+        return nodeid[:at] if at > max(nodeid.rfind("]"), nodeid.rfind("::")) else nodeid
+
+    def _relative(self, nodeid: str) -> str:
+        return relative_key(nodeid, self._config.rootpath, self._settings.baseline_path.parent)
+
+    def _note_fault(self, place: str, fault: Exception) -> None:
+        self._incomplete[f"{place}: {type(fault).__name__}: {fault}"] = None
+
+    def _incomplete_run(self) -> RunResult:
+        nothing = self._totals([])
+        return RunResult(
+            results=(),
+            session=Verdict(),
+            spent=nothing,
+            simulated=nothing,
+            baseline=BaselineStatus(name="", mode="off"),
+            incomplete=tuple(self._incomplete),
+        )
+
+
+def relative_key(nodeid: str, root: PurePath, folder: PurePath) -> str:
+    """``nodeid`` (relative to ``root``) relative to ``folder``, with ``/`` on every system."""
+    if root == folder:
+        return nodeid
+    path, separator, name = nodeid.partition("::")
+    relative = os.path.relpath(root / path, folder)
+    return f"{PurePath(relative).as_posix()}{separator}{name}"
+
+
+def _is_news(assessment: Assessment) -> bool:
+    """Whether an update rewrites the entry.
+
+    Replayed ones whenever they differ; live ones only when they are out of tolerance or of another
+    shape, else every update would touch them all.
+    """
+    comparison = assessment.comparison
+    if comparison is None:
+        return bool(assessment.calls)
+    if not comparison.live or assessment.accepted:
+        return not comparison.identical or comparison.before.live != comparison.now.live
+    shapes = [
+        [(block.kind, block.calls) for block in entry.blocks]
+        for entry in (comparison.before, comparison.now)
+    ]
+    return shapes[0] != shapes[1]
+
+
+def _marker_limits(record: TestRecord) -> Limits:
+    return Limits.from_dict(record.settings.get("limits", {}))
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)

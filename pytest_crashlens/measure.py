@@ -1,0 +1,253 @@
+"""Measures where tests run: hangs what each phase used on its test report."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_crashlens.capture.call_site import CallSites
+from pytest_crashlens.capture.install import interposition
+from pytest_crashlens.capture.owners import Owner
+from pytest_crashlens.capture.recorder import Recorder
+from pytest_crashlens.errors import ConfigError
+from pytest_crashlens.fixture import CrashlensFixture
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.exchange import Exchange
+from pytest_crashlens.model.phase_usage import PhaseUsage
+from pytest_crashlens.policy.limits import Limits, limits_from_marker
+from pytest_crashlens.providers.calls import read_calls
+from pytest_crashlens.providers.registry import wanted
+from pytest_crashlens.tokens.counting import TokenCounter
+
+NAME = "crashlens-measure"
+ITEM = pytest.StashKey["ItemMeasure"]()
+LIBRARIES = ("httpx", "httpx2", "requests", "aiohttp", "botocore", "openai", "anthropic")
+"""What tells a reader of "0 calls" where they may have gone."""
+
+
+class ItemMeasure:
+    """One test while it runs: its owner, what was read of it, and its marker's settings."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self.owner = Owner(item.nodeid)
+        self.calls: list[Call] = []
+        """All calls of the current attempt, for the fixture."""
+        self.unreported: list[Call] = []
+        """Of these, the ones no report carries yet."""
+        self.settings: dict[str, Any] = {}
+        self.body_is_running = False
+
+
+class Measure:
+    """The plugin object of every process that runs tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        workerinput = getattr(config, "workerinput", {})
+        run_id: str = workerinput.get("testrunuid") or os.urandom(16).hex()
+        self._worker: str = workerinput.get("workerid", "main")
+        self._rootpath = config.rootpath
+        self._fingerprint_key = run_id.encode()[:64]
+        self._counter = TokenCounter.load()  # tests may forbid files and network: read them now
+        self._fixture_owners: dict[str, Owner] = {}
+        self._reported_faults = 0
+        self.recorder = Recorder(wanted=wanted, call_sites=CallSites(config.rootpath))
+        self._interposition = interposition(self.recorder)
+
+    def pytest_sessionstart(self) -> None:
+        self._interposition.install()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        self._interposition.remove()
+        self.recorder.close()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        measure = item.stash[ITEM] = ItemMeasure(item)
+        try:
+            with self.recorder.owners.at_work(measure.owner):
+                return (yield)
+        finally:
+            measure.owner.finished = True
+            self.recorder.owners.late.attempts += measure.owner.attempts
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        measure = item.stash[ITEM]
+        measure.calls.clear()  # a rerun starts anew
+        measure.settings = _marker_settings(item)
+        measure.owner.task = measure.settings.get("task")
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        measure = item.stash[ITEM]
+        measure.body_is_running = True
+        try:
+            return (yield)
+        finally:
+            measure.body_is_running = False
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        # a runner that serves several tests keeps the first one's context: say it inside
+        test = pyfuncitem.obj
+        if not inspect.iscoroutinefunction(test):
+            return (yield)
+        owners, owner = self.recorder.owners, pyfuncitem.stash[ITEM].owner
+        pyfuncitem.obj = _in_context_of(test, lambda: owners.enter_context_of(owner))
+        try:
+            return (yield)
+        finally:
+            pyfuncitem.obj = test
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any]
+    ) -> Generator[None, object, object]:
+        if fixturedef.scope == "function":
+            return (yield)
+        key = self._fixture_key(fixturedef)
+        owner = self._fixture_owners.setdefault(key, Owner(key))
+        owners = self.recorder.owners
+        teardown = owners.at_work(owner)
+        # finalizers run last in, first out: these two enclose the fixture's own
+        fixturedef.addfinalizer(lambda: teardown.__exit__(None, None, None))
+        try:
+            with owners.at_work(owner):
+                return (yield)
+        finally:
+            fixturedef.addfinalizer(lambda: teardown.__enter__() and None)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        measure = item.stash.get(ITEM, None)
+        if measure is None or measure.body_is_running:  # subtests report from inside the body
+            return report
+        phase = PhaseUsage(
+            worker=self._worker,
+            settings=measure.settings,
+            calls=tuple(self.take(measure, call.when)),
+            fixtures={
+                name: calls
+                for name, owner in self._fixture_owners.items()
+                if (calls := tuple(self.read(self.recorder.take(owner))))
+            },
+            late=tuple(self.read(self.recorder.take(self.recorder.owners.late))),
+            faults=self._new_faults(),
+        )
+        setattr(report, PhaseUsage.ATTRIBUTE, phase.to_dict())
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        left = [self.recorder.owners.late, *self._fixture_owners.values()]
+        calls = self.read(exchange for owner in left for exchange in self.recorder.take_all(owner))
+        rest = PhaseUsage(
+            worker=self._worker,
+            late=tuple(calls),
+            faults=self._new_faults(),
+            libraries=tuple(name for name in LIBRARIES if name in sys.modules),
+        )
+        workeroutput = getattr(session.config, "workeroutput", None)
+        if workeroutput is not None:
+            workeroutput[PhaseUsage.ATTRIBUTE] = rest.to_dict()
+        else:
+            session.config.stash[REST] = rest
+        return (yield)
+
+    def take(self, measure: ItemMeasure, when: str | None) -> list[Call]:
+        """Calls of the test that no report carries yet.
+
+        A stream opened in setup is usually read in the test: it waits for that.
+        """
+        self.look(measure, keep_streams=when == "setup")
+        taken, measure.unreported = measure.unreported, []
+        return taken
+
+    def look(self, measure: ItemMeasure, *, keep_streams: bool = True) -> None:
+        """Read what was captured for the test so far."""
+        calls = self.read(self.recorder.take(measure.owner, keep_streams=keep_streams))
+        measure.calls += calls
+        measure.unreported += calls
+
+    def read(self, exchanges: Iterable[Exchange]) -> list[Call]:
+        """Calls in ``exchanges``; a fault of ours is noted and loses no test."""
+        exchanges = list(exchanges)
+        if not exchanges:
+            return []
+        try:
+            return read_calls(exchanges, count=self._counter, fingerprint_key=self._fingerprint_key)
+        except Exception as fault:
+            self.recorder.fault("reading of exchanges", fault)
+            return []
+
+    def fixture(self, item: pytest.Item) -> CrashlensFixture:
+        """What the test sees of its own measurement."""
+        measure = item.stash[ITEM]
+
+        def record(call: Call) -> None:
+            measure.calls.append(call)
+            measure.unreported.append(call)
+
+        def calls() -> tuple[Call, ...]:
+            self.look(measure)
+            return tuple(measure.calls)
+
+        return CrashlensFixture(owner=measure.owner, calls=calls, record=record)
+
+    def _fixture_key(self, fixturedef: pytest.FixtureDef[Any]) -> str:
+        path = Path(inspect.getfile(inspect.unwrap(fixturedef.func)))
+        if path.is_relative_to(self._rootpath):
+            path = path.relative_to(self._rootpath)
+        return f"fixture:{path.as_posix()}::{fixturedef.argname}"
+
+    def _new_faults(self) -> tuple[str, ...]:
+        faults = self.recorder.faults[self._reported_faults :]
+        self._reported_faults += len(faults)
+        return tuple(faults)
+
+
+REST = pytest.StashKey[PhaseUsage]()
+"""What a process saw after its last report."""
+
+
+def _marker_settings(item: pytest.Item) -> dict[str, Any]:
+    """Settings of the test's crashlens markers, the closest one winning key by key."""
+    limits = Limits()
+    settings: dict[str, Any] = {}
+    for marker in item.iter_markers("crashlens"):
+        try:
+            if marker.args:
+                given = ", ".join(repr(value) for value in marker.args)
+                raise ConfigError(
+                    f"@pytest.mark.crashlens takes keyword arguments only, got {given}"
+                )
+            closer = limits_from_marker(marker.kwargs)
+        except ConfigError as error:
+            pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
+        limits = limits.over(closer.limits)
+        for name in ("task", "key", "ignore"):
+            if name in marker.kwargs:
+                settings.setdefault(name, getattr(closer, name))
+    return settings | {"limits": limits.to_dict()}
+
+
+def _in_context_of(test: Callable[..., Any], enter: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        enter()
+        return await test(*args, **kwargs)
+
+    return run

@@ -1,0 +1,79 @@
+"""What the whole run used, by test and attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.phase_usage import PhaseUsage
+
+
+@dataclass(eq=False, slots=True)
+class TestRecord:
+    """One test while its reports come in."""
+
+    nodeid: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    attempts: list[list[Call]] = field(default_factory=list)
+    """Calls of setup and test function, an inner list for each time the test was run."""
+    teardown: list[Call] = field(default_factory=list)
+    """Calls of all teardowns: spent, but too late to be judged with the test."""
+    outcome: str = "not run"
+    """``passed``, ``failed``, ``skipped``, ``xfailed``, ``rerun`` or ``error`` (in setup)."""
+
+    __test__ = False
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Calls of the last attempt: what is judged."""
+        return tuple(self.attempts[-1]) if self.attempts else ()
+
+    @property
+    def all_calls(self) -> Iterator[Call]:
+        """Calls of all attempts: what was spent."""
+        for attempt in self.attempts:
+            yield from attempt
+        yield from self.teardown
+
+
+class Ledger:
+    """Collects phases; every call is in exactly one place."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, TestRecord] = {}
+        self.fixtures: dict[str, dict[str, list[Call]]] = {}
+        """By fixture key, then by worker: each worker sets a session fixture up anew."""
+        self.late: list[Call] = []
+        self.faults: dict[str, None] = {}
+        self.libraries: dict[str, None] = {}
+        """HTTP libraries and SDKs that the tests' processes had loaded."""
+
+    def add(self, nodeid: str, when: str, phase: PhaseUsage | None) -> TestRecord:
+        """Take in what the report of one phase carries (None: it carried nothing)."""
+        record = self.tests.setdefault(nodeid, TestRecord(nodeid))
+        if when == "setup" or not record.attempts:
+            record.attempts.append([])
+        if phase is not None:
+            record.settings = phase.settings or record.settings
+            (record.teardown if when == "teardown" else record.attempts[-1]).extend(phase.calls)
+            self.add_rest(phase)
+        return record
+
+    def add_rest(self, phase: PhaseUsage) -> None:
+        """Take in what belongs to no single test."""
+        for key, calls in phase.fixtures.items():
+            self.fixtures.setdefault(key, {}).setdefault(phase.worker, []).extend(calls)
+        self.late.extend(phase.late)
+        self.faults |= dict.fromkeys(phase.faults)
+        self.libraries |= dict.fromkeys(phase.libraries)
+
+    def calls(self) -> Iterator[Call]:
+        """Everything the run spent or simulated."""
+        for record in self.tests.values():
+            yield from record.all_calls
+        for workers in self.fixtures.values():
+            for calls in workers.values():
+                yield from calls
+        yield from self.late

@@ -1,0 +1,65 @@
+"""What a test used, phase by phase, and how that crosses process borders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from pytest_crashlens.model.call import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseUsage:
+    """What happened in one phase (setup, call, teardown) of one test.
+
+    It travels as the attribute ``crashlens`` of the test report, as a dict of exact builtin types:
+    any other type in it would abort a distributed run.
+    """
+
+    ATTRIBUTE: ClassVar[str] = "crashlens"
+
+    worker: str = "main"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The marker's settings as plain data (limits, task, key, ignore)."""
+    calls: tuple[Call, ...] = ()
+    """Calls of the test itself."""
+    fixtures: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
+    """Calls of fixtures that outlive one test, by ``fixture:path::name``."""
+    late: tuple[Call, ...] = ()
+    """Calls sent after their test had finished, or outside any test."""
+    faults: tuple[str, ...] = ()
+    """Faults of our own: the run is incomplete."""
+    libraries: tuple[str, ...] = ()
+    """HTTP libraries and SDKs loaded by the process (told once, at its end)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the report."""
+        return {
+            "worker": self.worker,
+            "settings": dict(self.settings),
+            "calls": [call.to_dict() for call in self.calls],
+            "fixtures": {
+                name: [call.to_dict() for call in calls] for name, calls in self.fixtures.items()
+            },
+            "late": [call.to_dict() for call in self.late],
+            "faults": list(self.faults),
+            "libraries": list(self.libraries),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`."""
+        return cls(
+            worker=plain["worker"],
+            settings=plain["settings"],
+            calls=_calls(plain["calls"]),
+            fixtures={name: _calls(calls) for name, calls in plain["fixtures"].items()},
+            late=_calls(plain["late"]),
+            faults=tuple(plain["faults"]),
+            libraries=tuple(plain["libraries"]),
+        )
+
+
+def _calls(plain: list[dict[str, Any]]) -> tuple[Call, ...]:
+    return tuple(Call.from_dict(call) for call in plain)

@@ -1,0 +1,184 @@
+"""One test against its baseline entry, its limits and the policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, localcontext
+from functools import partial
+
+from pytest_crashlens.baseline.compare import Comparison
+from pytest_crashlens.baseline.entry import Entry, Kind, entry_of
+from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.money import EXACT
+from pytest_crashlens.policy.config import Config
+from pytest_crashlens.policy.limits import Limits
+from pytest_crashlens.policy.verdict import (
+    Finding,
+    Verdict,
+    against_baseline,
+    by_rule,
+    within_limits,
+)
+from pytest_crashlens.pricing.book import PriceBook, Unpriced
+from pytest_crashlens.pricing.card import Cost, RateCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """A test (or long-lived fixture) with everything that can be said about its cost."""
+
+    key: str
+    nodeid: str
+    calls: tuple[Call, ...]
+    now: Entry
+    today: Cost
+    """USD of ``calls`` at today's prices."""
+    comparison: Comparison | None = None
+    """None: there is nothing to compare with, or nothing was compared."""
+    verdict: Verdict = field(default_factory=Verdict)
+    accepted: tuple[Finding, ...] = ()
+    """What would have failed against the old baseline and is accepted by this update."""
+    cards: Mapping[str, RateCard] = field(default_factory=dict)
+    """Cards of ``now``'s blocks."""
+
+    @property
+    def price_list_change(self) -> Decimal | None:
+        """USD by which today's prices differ from the baseline's, for this usage: never judged."""
+        frozen = self.now.cost(self.cards)
+        if self.comparison is None or frozen.usd is None or self.today.usd is None:
+            return None
+        if frozen.status != "priced" or self.today.status != "priced":
+            return None
+        with localcontext(EXACT):
+            return self.today.usd - frozen.usd
+
+
+class Assessor:
+    """Knows the baseline, the policies and the prices of one run."""
+
+    def __init__(
+        self, config: Config, baseline: Baseline | None, book: PriceBook, *, updating: bool
+    ) -> None:
+        """Judge against ``baseline``; None: only absolute limits and policies can speak."""
+        self._config = config
+        self._baseline = baseline
+        self._book = book
+        self._updating = updating
+        self._frozen = _frozen_cards(baseline) if baseline else {}
+        self._limits_of_key: dict[str, Limits] = {}
+
+    def cost_today(self, calls: Sequence[Call]) -> Cost:
+        """USD at today's prices."""
+        entry, cards = entry_of(calls, self._card_today)
+        return entry.cost(cards)
+
+    def assess(
+        self, key: str, nodeid: str, calls: Sequence[Call], marker: Limits | None = None
+    ) -> Assessment:
+        """Compare and judge the calls of one passed test."""
+        before = self._baseline.entries.get(key) if self._baseline else None
+        assessment = self.describe(key, nodeid, calls, before)
+        comparison = assessment.comparison
+        limits = self._config.limits_for(key, marker)
+        absolute = within_limits(calls, limits, self.cost_today)
+        relative: list[Finding] = []
+        if comparison is not None:
+            relative = against_baseline(comparison, limits)
+        elif self._baseline is not None and calls:
+            relative = [_missing(assessment.now)]
+        for rule in self._config.rules:
+            absolute += by_rule(
+                rule, calls, self.cost_today, comparison=None if self._updating else comparison
+            )
+        if self._updating:
+            return replace(assessment, verdict=Verdict(tuple(absolute)), accepted=tuple(relative))
+        return replace(assessment, verdict=Verdict((*relative, *absolute)))
+
+    def describe(
+        self, key: str, nodeid: str, calls: Sequence[Call], before: Entry | None = None
+    ) -> Assessment:
+        """Price the calls, and compare them with ``before`` where given, judging nothing."""
+        now, cards = entry_of(calls, partial(self._card_frozen, before))
+        comparison = None
+        if before is not None:
+            before = self._with_cards_of_today(before, cards)
+            known = {**(self._baseline.cards if self._baseline else {}), **cards}
+            comparison = Comparison(before=before, now=now, cards=known)
+        return Assessment(
+            key=key,
+            nodeid=nodeid,
+            calls=tuple(calls),
+            now=now,
+            today=self.cost_today(calls),
+            comparison=comparison,
+            cards=cards,
+        )
+
+    def session(self, calls: Sequence[Call]) -> Verdict:
+        """What the policies say about the calls of the whole session."""
+        findings: list[Finding] = []
+        for rule in self._config.rules:
+            findings += by_rule(rule, calls, self.cost_today, session=True)
+        return Verdict(tuple(findings))
+
+    def _card_today(self, call: Call) -> RateCard | None:
+        found = self._book.card(
+            call.provider, call.model, service_tier=call.service_tier, batch=call.batch
+        )
+        return None if isinstance(found, Unpriced) else found
+
+    def _card_frozen(self, before: Entry | None, call: Call) -> RateCard | None:
+        """The card of the test's own entry, else of the baseline, else today's."""
+        for block in before.blocks if before else ():
+            if _priced_as(block.kind) == _priced_as_call(call) and block.kind.card:
+                return self._baseline.cards[block.kind.card] if self._baseline else None
+        return self._frozen.get(_priced_as_call(call)) or self._card_today(call)
+
+    def _with_cards_of_today(self, before: Entry, cards: dict[str, RateCard]) -> Entry:
+        """Blocks that had no price when they were stored get today's, so that both sides match."""
+        blocks = []
+        for block in before.blocks:
+            if block.kind.card is None and not block.kind.refused:
+                kind = block.kind
+                found = self._book.card(
+                    kind.provider, kind.model, service_tier=kind.service_tier, batch=kind.batch
+                )
+                if not isinstance(found, Unpriced):
+                    cards[found.id] = found
+                    block = replace(block, kind=replace(kind, card=found.id))
+            blocks.append(block)
+        return replace(before, blocks=tuple(blocks))
+
+
+PricedAs = tuple[str, str | None, str | None, bool]
+
+
+def _priced_as(kind: Kind) -> PricedAs:
+    return kind.provider, kind.model, kind.service_tier, kind.batch
+
+
+def _priced_as_call(call: Call) -> PricedAs:
+    return call.provider, call.model, call.service_tier, call.batch
+
+
+def _frozen_cards(baseline: Baseline) -> dict[PricedAs, RateCard]:
+    """One card per model as priced; of several (after partial updates) the first by id."""
+    found: dict[PricedAs, set[str]] = {}
+    for entry in baseline.entries.values():
+        for block in entry.blocks:
+            if block.kind.card is not None:
+                found.setdefault(_priced_as(block.kind), set()).add(block.kind.card)
+    return {key: baseline.cards[min(ids)] for key, ids in found.items()}
+
+
+def _missing(now: Entry) -> Finding:
+    return Finding(
+        kind="missing",
+        text="no baseline entry (a new or renamed test?)",
+        metric="calls",
+        before=None,
+        now=now.calls,
+        limit="known",
+    )

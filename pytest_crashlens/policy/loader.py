@@ -1,0 +1,174 @@
+"""Finds and reads crashlens.yml: everything wrong with it in one error, with places and fixes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from pytest_crashlens.errors import ConfigError
+from pytest_crashlens.policy.config import Config, PathLimits, Update, project_root
+from pytest_crashlens.policy.document import MAX_BYTES, START, Problem, Problems, parse_document
+from pytest_crashlens.policy.field import Field
+from pytest_crashlens.policy.limits import LIMIT_KEYS, read_limits
+from pytest_crashlens.policy.prices import read_prices
+from pytest_crashlens.policy.rules import read_policies
+
+PLACES = ("crashlens.yml", ".github/crashlens.yml")
+TOP_KEYS = ("version", "updates", "policies", "limits", "paths", "prices", "baseline")
+ENOUGH = ("policies", "limits", "paths")
+"""A file needs one of these to say anything about costs."""
+INTERVALS = ("daily", "weekly", "monthly")
+
+
+def find_config(rootdir: Path, explicit: Path | None) -> Path | None:
+    """The settings file: the ``explicit`` one (relative to ``rootdir``), else the one in place.
+
+    Raises:
+        ConfigError: the explicit one is missing, two are in place, or one is misspelt.
+    """
+    if explicit is not None:
+        path = rootdir / explicit
+        if not path.exists():
+            raise ConfigError(f"{path}: error: no such file; correct the path you gave")
+        return path
+    found = [rootdir / place for place in PLACES if os.path.lexists(rootdir / place)]
+    for place in PLACES:
+        misspelt = (rootdir / place).with_suffix(".yaml")
+        if os.path.lexists(misspelt):
+            raise ConfigError(f"{misspelt}: error: is not read; rename to crashlens.yml")
+    if len(found) > 1:
+        raise ConfigError(
+            f"{found[0]}: error: {found[1]} exists too, and only one can hold; remove one of them"
+        )
+    return found[0] if found else None
+
+
+def load_config(path: Path) -> Config:
+    """Read the file at ``path``.
+
+    Raises:
+        ConfigError: with all problems, each ``file:line:col: error: path: text; fix``.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        problem = Problem(line, col, "", "is not UTF-8 text; save the file as UTF-8")
+        raise ConfigError(problem.render(str(path))) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: error: cannot be read: {error.strerror or error}") from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, filename: str) -> Config:
+    """Read ``text`` as the contents of the file ``filename``.
+
+    Raises:
+        ConfigError: as :func:`load_config`.
+    """
+    problems = Problems()
+    root = parse_document(text.removeprefix("\ufeff"), problems)
+    config = _read(Field(root, "", problems), Path(filename)) if root else None
+    if problems.errors or config is None:
+        raise ConfigError("\n".join(problem.render(filename) for problem in problems.errors))
+    return config
+
+
+def _read(root: Field, path: Path) -> Config:
+    version = next((field for key, field in root.entries() or () if key.text == "version"), None)
+    if version and _is_newer(version):
+        return Config(path=path)  # the keys of another version are not ours to judge
+    fields = root.fields(TOP_KEYS, required=("version",))
+    if not any(key in fields for key in ENOUGH) and len(fields) == len(root.keys):
+        root.problems.error(START, "", f"nothing is limited; add one of {', '.join(ENOUGH)}")
+    folder = project_root(path)
+    baseline_off = "baseline" in fields and fields["baseline"].is_off
+    return Config(
+        path=path,
+        limits=read_limits(fields["limits"].fields(LIMIT_KEYS) if "limits" in fields else {}),
+        paths=_read_paths(fields["paths"], folder) if "paths" in fields else (),
+        policies=read_policies(fields["policies"]) if "policies" in fields else (),
+        baseline=(
+            _read_inside(fields["baseline"], "crashlens-baseline.json")
+            if "baseline" in fields and not baseline_off
+            else None
+        ),
+        baseline_off=baseline_off,
+        prices=read_prices(fields["prices"]) if "prices" in fields else (),
+        updates=_read_updates(fields["updates"], folder) if "updates" in fields else (),
+        warnings=root.problems.warnings,
+    )
+
+
+def _is_newer(version: Field) -> bool:
+    number = version.whole(minimum=1)
+    if number is None or number == 1:
+        return False
+    version.error(f"version {number} is newer than this release knows; upgrade, or write 1")
+    return True
+
+
+def _read_inside(given: Field, example: str) -> str | None:
+    """A path relative to the project root, where a leading slash stands for that root."""
+    text = given.text(example=example)
+    if text is None:
+        return None
+    relative = text.strip().lstrip("/").removeprefix("./")
+    if "\\" in text:
+        given.error("has a backslash; write / between folders")
+    elif ".." in PurePosixPath(relative).parts:
+        given.error("leaves the project; write a path within it, without ..")
+    else:
+        return relative
+    return None
+
+
+def _read_paths(given: Field, folder: Path) -> tuple[PathLimits, ...]:
+    paths: list[PathLimits] = []
+    for each in given.each():
+        fields = each.fields(("match", "limits"), required=("match", "limits"))
+        limits = read_limits(fields["limits"].fields(LIMIT_KEYS) if "limits" in fields else {})
+        match = _read_inside(fields["match"], "tests/live/**") if "match" in fields else None
+        if match is None:
+            continue
+        if match in (path.match for path in paths):
+            fields["match"].error(f'"{match}" is given twice; put its limits in one place')
+        elif match.endswith("/") or _is_folder(folder / match):
+            fields["match"].error(
+                f'is a folder and matches no test; write "{match.rstrip("/")}/**"'
+            )
+        paths.append(PathLimits(match=match, limits=limits))
+    return tuple(paths)
+
+
+def _read_updates(given: Field, folder: Path) -> tuple[Update, ...]:
+    updates: list[Update] = []
+    for each in given.each():
+        names = ("package-ecosystem", "directory")
+        fields = each.fields((*names, "schedule"), required=names)
+        ecosystem = directory = interval = None
+        if "package-ecosystem" in fields:
+            ecosystem = fields["package-ecosystem"].choice(("llm-prompts",))
+        if "directory" in fields:
+            directory = _read_inside(fields["directory"], "/prompts")
+        if "schedule" in fields:
+            schedule = fields["schedule"].fields(("interval",), required=("interval",))
+            interval = schedule["interval"].choice(INTERVALS) if schedule else None
+        if ecosystem is None or directory is None:
+            continue
+        update = Update(ecosystem=ecosystem, directory=folder / directory, interval=interval)
+        if not _is_folder(update.directory):
+            fields["directory"].warn(f"there is no folder {update.directory}; no prompts are read")
+        updates.append(update)
+    return tuple(updates)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether ``path`` is one; no when the system cannot tell (a name too long for it)."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,165 @@
+"""Reads ``policies:``, and refuses rules that can never match or never be broken."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from pytest_crashlens.policy.config import ACTIONS, BLOCK, NOTIFY, PER, Per, Policy, Rule
+from pytest_crashlens.policy.field import Field
+from pytest_crashlens.policy.limits import LIMIT_KEYS, TASK, Limits, read_limits
+from pytest_crashlens.policy.model_names import first_match, may_overlap
+
+POLICY_KEYS = ("enforce", "description", "rules")
+CONDITION_KEYS = ("task_type", "input_tokens_max", "model_scope")
+RULE_KEYS = (
+    *CONDITION_KEYS,
+    "disallowed_models",
+    *LIMIT_KEYS,
+    "per",
+    "suggest_fallback",
+    "alert_channel",
+    "actions",
+)
+ENOUGH = ("disallowed_models", *(key for key in LIMIT_KEYS if key != "min_increase"))
+"""A rule needs one of these to limit anything."""
+
+NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
+CHANNEL = r"#[a-z0-9_-]{1,80}"
+
+
+def read_policies(given: Field) -> tuple[Policy, ...]:
+    """The policies of a list; what is wrong with them is noted."""
+    policies: list[Policy] = []
+    seen: dict[str, int] = {}
+    for each in given.each():
+        fields = each.fields(POLICY_KEYS, required=("enforce", "rules"))
+        name = (
+            fields["enforce"].text(pattern=NAME, example="cap-retries")
+            if "enforce" in fields
+            else None
+        )
+        if name and name in seen:
+            again = f'"{name}" is already the name of the policy in line {seen[name]}'
+            fields["enforce"].error(f"{again}; give each its own")
+        if name:
+            seen.setdefault(name, fields["enforce"].node.line)
+        about = fields["description"].text() if "description" in fields else None
+        rules = fields["rules"].each() if "rules" in fields else ()
+        policies.append(
+            Policy(
+                name=name or "",
+                line=each.node.line,
+                description=about,
+                rules=tuple(_read_rule(rule, name or "", n) for n, rule in enumerate(rules, 1)),
+            )
+        )
+    _warn_of_channels(given, policies)
+    return tuple(policies)
+
+
+def _read_rule(given: Field, policy: str, number: int) -> Rule:
+    fields = given.fields(RULE_KEYS)
+    texts = {
+        "task_type": (TASK, "summarization"),
+        "suggest_fallback": (r"\S+", "gpt-4o-mini"),
+        "alert_channel": (CHANNEL, '"#llm-costs"'),
+    }
+    read = {
+        key: fields[key].text(pattern=pattern, example=example)
+        for key, (pattern, example) in texts.items()
+        if key in fields
+    }
+    limits = read_limits(fields)
+    rule = Rule(
+        policy=policy,
+        number=number,
+        line=given.node.line,
+        task_type=read.get("task_type"),
+        input_tokens_max=(
+            fields["input_tokens_max"].whole(minimum=1) if "input_tokens_max" in fields else None
+        ),
+        model_scope=fields["model_scope"].texts() if "model_scope" in fields else None,
+        disallowed_models=(
+            fields["disallowed_models"].texts() if "disallowed_models" in fields else ()
+        ),
+        max_output_tokens=limits.max_output_tokens,
+        max_retries=limits.max_retries,
+        per=cast(Per | None, fields["per"].choice(PER)) if "per" in fields else None,
+        limits=_without_reference(limits),
+        suggest_fallback=read.get("suggest_fallback"),
+        alert_channel=read.get("alert_channel"),
+        actions=fields["actions"].texts(valid=ACTIONS) if "actions" in fields else (BLOCK,),
+    )
+    if fields:
+        _check_limits(rule, given, fields)
+        _check_models(rule, given, fields)
+        _check_actions(rule, given, fields)
+    return rule
+
+
+def _without_reference(limits: Limits) -> Limits:
+    kept = {name: getattr(limits, name) for name in limits.given()}
+    kept.pop("max_output_tokens", None)
+    kept.pop("max_retries", None)
+    return Limits(**kept)
+
+
+def _check_limits(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
+    if not any(key in fields for key in ENOUGH) and len(fields) == len(given.keys):
+        floor = (
+            "min_increase is only the floor of max_increase; " if "min_increase" in fields else ""
+        )
+        given.error(f"the rule limits nothing; {floor}add one of {', '.join(ENOUGH)}")
+    increase = rule.limits.max_increase
+    if increase and increase.off:
+        fields["max_increase"].error(
+            "off limits nothing in a rule; to switch the gate off, write it under limits or paths"
+        )
+    if "min_increase" in fields and "max_increase" not in fields and len(fields) > 1:
+        fields["min_increase"].error("has no max_increase beside it, so it does nothing; add one")
+    if rule.per == "call":
+        for key in ("max_calls", "max_increase"):
+            if key in fields:
+                fields[key].error("cannot be held against one call; use per: test or per: session")
+    bound, limit = rule.input_tokens_max, rule.limits.max_input_tokens
+    if rule.per_of("max_input_tokens") == "call" and bound and limit and bound <= limit:
+        fields["max_input_tokens"].error(
+            f"can never be broken: the rule is about calls of at most {bound} input tokens "
+            f"(input_tokens_max); lower it below {bound}, or remove one of the two"
+        )
+
+
+def _check_models(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
+    scope, disallowed, fallback = rule.model_scope, rule.disallowed_models, rule.suggest_fallback
+    if scope and disallowed and not any(may_overlap(s, d) for s in scope for d in disallowed):
+        fields["disallowed_models"].error(
+            "can never match: none of these models is in model_scope; "
+            "remove model_scope, or name models within it"
+        )
+    if "suggest_fallback" in fields and "disallowed_models" not in fields:
+        fields["suggest_fallback"].error(
+            "stands for a disallowed model; add disallowed_models, or remove it"
+        )
+    if fallback and (pattern := first_match(disallowed, [fallback])):
+        fields["suggest_fallback"].error(
+            f'is itself disallowed (by "{pattern}"); suggest another model'
+        )
+
+
+def _check_actions(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
+    if NOTIFY in rule.actions and "alert_channel" not in fields:
+        fields["actions"].error(f'{NOTIFY} needs a channel; add alert_channel: "#..." to the rule')
+
+
+def _warn_of_channels(given: Field, policies: list[Policy]) -> None:
+    channels = {
+        rule.alert_channel
+        for policy in policies
+        for rule in policy.rules
+        if rule.alert_channel and NOTIFY in rule.actions
+    }
+    if channels:
+        given.warn(
+            f"no webhook is configured: messages for {', '.join(sorted(channels))} are shown "
+            "in the report and not sent"
+        )

@@ -1,0 +1,376 @@
+"""What the limits and policies say about a test: findings, and the one predicate that fails it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+from typing import Literal
+
+from pytest_crashlens.baseline.compare import Comparison
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.money import EXACT, format_usd
+from pytest_crashlens.policy.config import Per, Rule
+from pytest_crashlens.policy.limits import DEFAULT_LIMITS, METRICS, Limits, Metric
+from pytest_crashlens.policy.model_names import first_match
+from pytest_crashlens.pricing.card import Cost
+
+FindingKind = Literal[
+    "increase",
+    "limit",
+    "policy",
+    "missing",
+    "vanished",
+    "unpriced",
+    "unknown_usage",
+    "basis_changed",
+]
+Amount = Decimal | int
+COST_METRICS = frozenset({"cost", "input cost"})
+"""Metrics in USD; all others are counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong, with what is needed to say it in a table and in a sentence."""
+
+    kind: FindingKind
+    text: str
+    """A sentence without the numbers that stand beside it."""
+    blocks: bool = True
+    """Whether it fails the test; False: it is only told."""
+    metric: str | None = None
+    before: Amount | None = None
+    now: Amount | None = None
+    limit: str | None = None
+    policy: str | None = None
+    call_site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All findings about one test, or about the session."""
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """The one predicate behind the outcome, the colour, the exit code and the JSON."""
+        return any(finding.blocks for finding in self.findings)
+
+
+CostOf = Callable[[Sequence[Call]], Cost]
+"""USD of calls at today's prices."""
+
+
+def against_baseline(comparison: Comparison, limits: Limits) -> list[Finding]:
+    """Findings of the relative gate, and the states in which it cannot speak."""
+    before, now = comparison.before, comparison.now
+    if comparison.vanished:
+        return [
+            Finding(
+                kind="vanished",
+                text=f"no call was seen, the baseline has {before.calls} "
+                "(a call out of sight costs as much as before)",
+                metric="calls",
+                before=before.calls,
+                now=0,
+                limit="seen",
+            )
+        ]
+    increase = limits.max_increase
+    if increase is None or increase.off:
+        return []
+    findings: list[Finding] = []
+    if comparison.basis_changed:
+        findings.append(
+            Finding(
+                kind="basis_changed",
+                text=(
+                    f"token counts cannot be compared: {_words(before.bases)} in the baseline, "
+                    f"{_words(now.bases)} now"
+                ),
+            )
+        )
+    if now.unknown_calls > before.unknown_calls:
+        findings.append(
+            Finding(
+                kind="unknown_usage",
+                text="the usage of some calls was not stated and cannot be counted",
+                metric="calls of unknown usage",
+                before=before.unknown_calls,
+                now=now.unknown_calls,
+            )
+        )
+    for metric in METRICS:
+        percent = increase.limit(metric)
+        if percent is not None:
+            named = metric in increase.by_metric
+            findings += _increase(comparison, metric, percent, limits, named=named)
+    return findings
+
+
+def _increase(
+    comparison: Comparison, metric: Metric, percent: Decimal, limits: Limits, *, named: bool
+) -> list[Finding]:
+    """The gate on one metric.
+
+    Live output varies too much for a fixed percentage, so live tests are gated on calls and input,
+    unless their limit names the metric. Replayed calls are facts: one more is one too many.
+    """
+    live = comparison.live and not named
+    if metric == "cost":
+        return _cost_increase(comparison, percent, limits, live=live)
+    if live and metric == "output_tokens":
+        return []
+    if metric == "calls":
+        before, now = comparison.before.calls, comparison.now.calls
+        exact = not comparison.live and not named
+        allowed, floor = (Decimal(0), Decimal(0)) if exact else (percent, Decimal(0))
+        shown = "no more" if exact else None
+    else:
+        before = getattr(comparison.before.usage, metric) or 0
+        now = getattr(comparison.now.usage, metric) or 0
+        allowed, floor, shown = percent, Decimal(limits.min_increase_tokens or 0), None
+    if not _exceeds(Decimal(before), Decimal(now), allowed, floor):
+        return []
+    name = metric.replace("_", " ")
+    return [
+        Finding(
+            kind="increase",
+            text=f"{name} increased",
+            metric=name,
+            before=before,
+            now=now,
+            limit=shown or f"+{allowed:f} %",
+        )
+    ]
+
+
+def _cost_increase(
+    comparison: Comparison, percent: Decimal, limits: Limits, *, live: bool
+) -> list[Finding]:
+    if unpriced := comparison.unpriced_growth():
+        names = ", ".join(unpriced)
+        return [
+            Finding(
+                kind="unpriced",
+                text=f"no price for {names}: what this change costs is unknown "
+                "(give a price under prices: in crashlens.yml)",
+                metric="cost",
+                before=comparison.before.cost(comparison.cards).usd,
+                now=None,
+                limit=f"+{percent:f} %",
+            )
+        ]
+    before, now = comparison.input_costs() if live else comparison.costs()
+    if before.usd is None or now.usd is None:
+        return []  # nothing unpriced has grown
+    name = "input cost" if live else "cost"
+    floor = limits.min_increase_cost
+    if floor is None:
+        usage = comparison.before.usage
+        tokens = (usage.input_tokens or 0) if live else usage.total_tokens
+        with localcontext(EXACT):
+            floor = (
+                before.usd / tokens * (limits.min_increase_tokens or 0) if tokens else Decimal(0)
+            )
+    if not _exceeds(before.usd, now.usd, percent, floor):
+        return []
+    return [
+        Finding(
+            kind="increase",
+            text=f"{name} increased",
+            metric=name,
+            before=before.usd,
+            now=now.usd,
+            limit=f"+{percent:f} %",
+        )
+    ]
+
+
+def _exceeds(before: Decimal, now: Decimal, percent: Decimal, floor: Decimal) -> bool:
+    with localcontext(EXACT):
+        return now > before * (1 + percent / 100) and now - before > floor
+
+
+def within_limits(
+    calls: Sequence[Call], limits: Limits, cost_of: CostOf, *, where: str = "this test"
+) -> list[Finding]:
+    """Findings of absolute limits on ``calls``; unknown is over, where a limit needs it.
+
+    ``max_retries`` holds for each call, all others for the sum.
+    """
+    findings = _totals(calls, limits, cost_of, where)
+    for call in calls:
+        if limits.max_retries is not None and call.retries > limits.max_retries:
+            findings.append(_retries(call, limits.max_retries))
+    return findings
+
+
+def _totals(calls: Sequence[Call], limits: Limits, cost_of: CostOf, where: str) -> list[Finding]:
+    findings = []
+    if limits.max_cost is not None:
+        findings += _max_cost(calls, limits.max_cost, cost_of, where)
+    if limits.max_calls is not None and len(calls) > limits.max_calls:
+        findings.append(_over("calls", len(calls), limits.max_calls, where))
+    for name, value in (
+        ("total tokens", limits.max_total_tokens),
+        ("input tokens", limits.max_input_tokens),
+        ("output tokens", limits.max_output_tokens),
+    ):
+        if value is None:
+            continue
+        counted = sum(_tokens(call, name) for call in calls)
+        unknown = sum(call.usage_unknown for call in calls)
+        if counted > value:
+            findings.append(_over(name, counted, value, where))
+        elif unknown:
+            findings.append(
+                Finding(
+                    kind="unknown_usage",
+                    text=f"max {name} of {where} cannot be checked: the usage of {unknown} of "
+                    f"{len(calls)} calls is unknown",
+                    metric=name,
+                    now=None,
+                    limit=f"{value:,}",
+                )
+            )
+    return findings
+
+
+def _max_cost(calls: Sequence[Call], limit: Decimal, cost_of: CostOf, where: str) -> list[Finding]:
+    today = cost_of(calls)
+    if today.usd is not None and today.usd > limit:
+        return [_over("cost", today.usd, limit, where)]
+    if today.status == "priced":
+        return []
+    return [
+        Finding(
+            kind="unpriced",
+            text=f"max cost of {where} cannot be checked: {'; '.join(today.reasons)}",
+            metric="cost",
+            now=today.usd,
+            limit=format_usd(limit),
+        )
+    ]
+
+
+def _over(name: str, now: Amount, limit: Amount, where: str) -> Finding:
+    shown = format_usd(limit) if isinstance(limit, Decimal) else f"{limit:,}"
+    return Finding(
+        kind="limit", text=f"{name} of {where} over the limit", metric=name, now=now, limit=shown
+    )
+
+
+def _retries(call: Call, limit: int) -> Finding:
+    return Finding(
+        kind="limit",
+        text=f"retries of one call to {call.model or 'an unnamed model'} over the limit",
+        metric="retries",
+        now=call.retries,
+        limit=f"{limit:,}",
+        call_site=call.call_site,
+    )
+
+
+def _tokens(call: Call, name: str) -> int:
+    if name == "total tokens":
+        return call.usage.total_tokens
+    return (call.usage.input_tokens if name == "input tokens" else call.usage.output_tokens) or 0
+
+
+def by_rule(
+    rule: Rule,
+    calls: Sequence[Call],
+    cost_of: CostOf,
+    *,
+    comparison: Comparison | None = None,
+    session: bool = False,
+) -> list[Finding]:
+    """Findings of one rule over the calls of one test, or over those of the whole session.
+
+    With ``session`` only what the rule limits per session, without it all the rest.
+    """
+    matching = [call for call in calls if _applies(rule, call)]
+    if not matching:
+        return []
+    findings: list[Finding] = []
+    task = f" for {rule.task_type}" if rule.task_type else ""
+    if session:
+        findings += _sums(matching, _limits_per(rule, "session"), cost_of, f"this session{task}")
+    else:
+        findings += [_disallowed(rule, call, banned) for call, banned in _banned(rule, matching)]
+        for call in matching:
+            where = f"one call to {call.model or 'an unnamed model'}{task}"
+            findings += within_limits([call], _limits_per(rule, "call"), cost_of, where=where)
+        findings += _sums(matching, _limits_per(rule, "test"), cost_of, f"this test{task}")
+        if comparison is not None and rule.limits.max_increase is not None:
+            own = replace(rule.limits.over(DEFAULT_LIMITS), max_increase=rule.limits.max_increase)
+            findings += against_baseline(comparison, own)
+    return [replace(f, kind="policy", policy=rule.policy, blocks=rule.blocks) for f in findings]
+
+
+def _limits_per(rule: Rule, per: Per) -> Limits:
+    """The rule's absolute limits that are held against ``per``."""
+    given = rule.limits.over(
+        Limits(max_retries=rule.max_retries, max_output_tokens=rule.max_output_tokens)
+    )
+    absolute = [
+        name for name in given.given() if name.startswith("max_") and "increase" not in name
+    ]
+    return Limits(**{n: getattr(given, n) for n in absolute if rule.per_of(n) == per})
+
+
+def _sums(calls: Sequence[Call], limits: Limits, cost_of: CostOf, where: str) -> list[Finding]:
+    """Like :func:`within_limits`, with the retries of all calls together."""
+    findings = _totals(calls, limits, cost_of, where)
+    retries = sum(call.retries for call in calls)
+    if limits.max_retries is not None and retries > limits.max_retries:
+        findings.append(_over("retries", retries, limits.max_retries, where))
+    return findings
+
+
+def _banned(rule: Rule, calls: Iterable[Call]) -> Iterable[tuple[Call, str]]:
+    for call in calls:
+        pattern = first_match(rule.disallowed_models, _names(call))
+        if pattern is not None:
+            yield call, pattern
+
+
+def _disallowed(rule: Rule, call: Call, pattern: str) -> Finding:
+    task = f" for {rule.task_type}" if rule.task_type else ""
+    advice = f"; use {rule.suggest_fallback}" if rule.suggest_fallback else ""
+    return Finding(
+        kind="policy",
+        text=f"{call.model} is disallowed{task}{advice}",
+        metric="model",
+        limit=f"not {pattern}",
+        call_site=call.call_site,
+    )
+
+
+def _applies(rule: Rule, call: Call) -> bool:
+    """All match keys hold; what a key needs and nobody knows counts as a match (fail closed)."""
+    if rule.task_type is not None and call.task != rule.task_type:
+        return False
+    if rule.input_tokens_max is not None:
+        tokens = call.usage.input_tokens
+        if tokens is not None and tokens > rule.input_tokens_max:
+            return False
+    return rule.covers_model(_names(call))
+
+
+def _names(call: Call) -> Sequence[str | None]:
+    models = (call.model_requested, call.model_returned)
+    return (*models, *(f"{call.provider}/{model}" for model in models if model))
+
+
+def _words(bases: frozenset[str]) -> str:
+    names = {
+        "exact": "the provider's",
+        "counted": "counted by tokenizer",
+        "estimated": "estimated",
+        "unknown": "unknown",
+    }
+    return " + ".join(name for basis, name in names.items() if basis in bases)

@@ -1,0 +1,190 @@
+"""Exchanges -> Calls: which are calls, what they used, whether that is billed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.exchange import Exchange
+from pytest_crashlens.model.usage import Usage, UsageSource, worst_source
+from pytest_crashlens.providers import registry
+from pytest_crashlens.providers.hosts import provider_of
+from pytest_crashlens.providers.reading import Reading, Request, Texts, WireFormat, notes
+from pytest_crashlens.providers.retries import group
+
+_NEVER_SENT = frozenset(
+    {
+        # httpx, httpx2
+        "ConnectError",
+        "ConnectTimeout",
+        "InvalidURL",
+        "LocalProtocolError",
+        "PoolTimeout",
+        "ProxyError",
+        "TooManyRedirects",
+        "UnsupportedProtocol",
+        # requests
+        "InvalidHeader",
+        "InvalidProxyURL",
+        "InvalidSchema",
+        "MissingSchema",
+        # aiohttp
+        "ClientConnectorCertificateError",
+        "ClientConnectorDNSError",
+        "ClientConnectorError",
+        "ClientConnectorSSLError",
+        "ClientHttpProxyError",
+        "ClientProxyConnectionError",
+        "ConnectionTimeoutError",
+        "InvalidUrlClientError",
+        "NonHttpUrlClientError",
+        "UnixClientConnectorError",
+        # botocore
+        "ConnectTimeoutError",
+        "EndpointConnectionError",
+        "NoCredentialsError",
+        "ParamValidationError",
+        "ProxyConnectionError",
+        # the network itself
+        "ConnectionRefusedError",
+        "gaierror",
+        # what stands between a test and the network
+        "AllMockedAssertionError",  # respx
+        "CannotOverwriteExistingRequestException",  # vcrpy
+        "NoMockAddress",  # requests-mock
+        "SocketBlockedError",  # pytest-socket
+        "SocketConnectBlockedError",
+        "TimeoutException",  # pytest-httpx; httpx itself raises only its subclasses
+    }
+)
+"""Exceptions after which nothing was sent, or nothing reached the provider, by class name."""
+
+
+class Count(Protocol):
+    """A number of tokens and how far it can be trusted."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens."""
+
+    @property
+    def source(self) -> UsageSource:
+        """``tokenizer`` or ``estimated``."""
+
+
+class Counter(Protocol):
+    """What counts the tokens of calls that state no usage."""
+
+    def text(self, text: str, model: str | None) -> Count:
+        """The tokens of a plain text."""
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        model: str | None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Count:
+        """The input tokens of a chat."""
+
+
+def read_calls(
+    exchanges: Sequence[Exchange], *, count: Counter, fingerprint_key: bytes
+) -> list[Call]:
+    """The LLM calls among ``exchanges``, in order; never raises for anything on the wire.
+
+    Args:
+        exchanges: everything seen, in the order in which it began.
+        count: counts what providers did not state.
+        fingerprint_key: secret of this run, at most 64 bytes.
+    """
+    identified = {id(one): found for one in exchanges if (found := registry.identify(one))}
+    return [
+        _call(attempts, *identified[id(attempts[-1])], count, fingerprint_key)
+        for attempts in group([one for one in exchanges if id(one) in identified])
+    ]
+
+
+def _call(
+    attempts: Sequence[Exchange],
+    known: WireFormat,
+    request: Request,
+    count: Counter,
+    fingerprint_key: bytes,
+) -> Call:
+    last = attempts[-1]
+    reading = registry.read(known, last, request)
+    billed = _billed(last, reading)
+    usage, source, note = _measured(reading, count) if billed else (Usage(), "none", None)
+    fingerprint = blake2b(last.request_body, key=fingerprint_key, digest_size=8)
+    return Call(
+        provider=provider_of(last.host, known.family),
+        endpoint=known.endpoint,
+        host=last.host,
+        model_requested=reading.model_requested,
+        model_returned=reading.model_returned,
+        usage=usage,
+        usage_source=source,
+        status=last.status,
+        ended=last.ended,
+        error=last.error or reading.error,
+        billed=billed,
+        attempts=len(attempts),
+        streaming=reading.streaming,
+        live=any(attempt.live is True for attempt in attempts),
+        service_tier=reading.service_tier,
+        batch=reading.batch,
+        max_output_tokens=reading.max_output_tokens,
+        fingerprint=fingerprint.hexdigest(),
+        task=last.task,
+        call_site=last.call_site,
+        note=notes(reading.note, note),
+    )
+
+
+def _billed(exchange: Exchange, reading: Reading) -> bool:
+    """Whether the provider may bill it: in doubt it does."""
+    if exchange.status is None:
+        return exchange.error not in _NEVER_SENT
+    if not registry.answered(exchange):
+        return False
+    # an error in place of an answer is a refusal, whatever its status
+    said = reading.texts is not None and bool(reading.texts.output)
+    return not reading.error or reading.usage.stated or said
+
+
+def _measured(reading: Reading, count: Counter) -> tuple[Usage, UsageSource, str | None]:
+    """Usage, its source and a note: stated, else counted, else unknown."""
+    if reading.usage_complete:
+        return reading.usage, "provider", None
+    if reading.error and not reading.usage.stated:
+        return reading.usage, "none", "an error in the midst of the answer, without usage"
+    if reading.texts is None:
+        return reading.usage, "none", None
+    try:
+        return _counted(reading, reading.texts, count)
+    except Exception as fault:  # counting must not lose a call
+        return reading.usage, "none", f"the texts could not be counted ({type(fault).__name__})"
+
+
+def _counted(
+    reading: Reading, texts: Texts, count: Counter
+) -> tuple[Usage, UsageSource, str | None]:
+    usage = reading.usage
+    model = reading.model_returned or reading.model_requested
+    counts: list[Count] = []
+    if usage.input_tokens is None:
+        asked = [count.text(text, model) for text in texts.inputs]
+        if texts.messages:
+            asked.append(count.chat(texts.messages, model, texts.tools or None))
+        if not asked:
+            return usage, "none", "its input is not in the request"
+        usage = replace(usage, input_tokens=sum(one.tokens for one in asked))
+        counts += asked
+    if usage.output_tokens is None and texts.output is not None:
+        said = count.text(texts.output, model)
+        usage = replace(usage, output_tokens=said.tokens)
+        counts.append(said)
+    return usage, worst_source(one.source for one in counts), "counted from the texts seen"

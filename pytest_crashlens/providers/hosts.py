@@ -1,0 +1,72 @@
+"""Host -> provider: who is billed, where the host tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_DOMAINS: Mapping[str, str] = MappingProxyType(
+    {
+        "ai-gateway.vercel.sh": "vercel",
+        "ai21.com": "ai21",
+        "anthropic.com": "anthropic",
+        "api.aws": "bedrock",
+        "api.cognitive.microsoft.com": "azure",
+        "avian.io": "avian",
+        "azure.com": "azure",
+        "baseten.co": "baseten",
+        "cerebras.ai": "cerebras",
+        "cloudflare.com": "cloudflare",
+        "cloud.databricks.com": "databricks",
+        "cohere.ai": "cohere",
+        "cohere.com": "cohere",
+        "crusoecloud.com": "crusoe",
+        "azuredatabricks.net": "databricks",
+        "dashscope-intl.aliyuncs.com": "alibaba",
+        "dashscope.aliyuncs.com": "alibaba",
+        "deepinfra.com": "deepinfra",
+        "deepseek.com": "deepseek",
+        "fireworks.ai": "fireworks",
+        "friendli.ai": "friendli",
+        "gateway.pydantic.dev": "pydantic",
+        "generativelanguage.googleapis.com": "google",
+        "githubcopilot.com": "github",
+        "groq.com": "groq",
+        "huggingface.co": "huggingface",
+        "hyperbolic.xyz": "hyperbolic",
+        "minimax.io": "minimax",
+        "mistral.ai": "mistral",
+        "models.github.ai": "github",
+        "moonshot.ai": "moonshot",
+        "moonshot.cn": "moonshot",
+        "nebius.com": "nebius",
+        "novita.ai": "novita",
+        "nvidia.com": "nvidia",
+        "ollama.com": "ollama",
+        "openai.com": "openai",
+        "openrouter.ai": "openrouter",
+        "perplexity.ai": "perplexity",
+        "portkey.ai": "portkey",
+        "sambanova.ai": "sambanova",
+        "snowflakecomputing.com": "snowflake",
+        "together.ai": "together",
+        "together.xyz": "together",
+        "voyageai.com": "voyage",
+        "x.ai": "xai",
+        "z.ai": "zai",
+        "bigmodel.cn": "zai",
+    }
+)
+
+
+def provider_of(host: str, family: str) -> str:
+    """The provider behind ``host``; ``family`` (whose format it speaks) where that is unknown."""
+    labels = host.lower().split(".")
+    if labels[0].startswith("bedrock") and labels[-2:] == ["amazonaws", "com"]:
+        return "bedrock"
+    if labels[0].endswith("aiplatform") and labels[-2:] == ["googleapis", "com"]:
+        return "vertex"
+    for start in range(len(labels)):
+        if found := _DOMAINS.get(".".join(labels[start:])):
+            return found
+    return family

@@ -1,0 +1,135 @@
+"""Everything a report shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.usage import Usage, total
+from pytest_crashlens.policy.assess import Assessment
+from pytest_crashlens.policy.verdict import Verdict
+from pytest_crashlens.pricing.card import Cost
+
+State = Literal[
+    "over", "missing", "vanished", "accepted", "new", "cheaper", "moved", "same", "ok", "not judged"
+]
+"""``over`` .. ``vanished`` fail; ``accepted`` and ``new`` are written by this update; ``moved`` is
+within its limits; ``ok`` had nothing to be compared with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One test (or long-lived fixture) in the report."""
+
+    assessment: Assessment
+    outcome: str
+    """pytest's word for how the test itself ended (``failed`` when not because of its cost)."""
+    judged: bool = True
+    fixture: bool = False
+
+    @property
+    def state(self) -> State:
+        """In one word."""
+        if not self.judged:
+            return "not judged"
+        kinds = {finding.kind for finding in self.assessment.verdict.findings if finding.blocks}
+        if kinds:
+            return (
+                "vanished" if "vanished" in kinds else "missing" if kinds == {"missing"} else "over"
+            )
+        if self.assessment.accepted:
+            return "new" if self.assessment.comparison is None else "accepted"
+        comparison = self.assessment.comparison
+        if comparison is None:
+            return "ok"
+        if comparison.identical:
+            return "same"
+        before, now = comparison.costs()
+        if before.usd is not None and now.usd is not None and now.usd < before.usd:
+            return "cheaper"
+        return "moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Calls, tokens and USD at today's prices of a set of calls."""
+
+    calls: int
+    retries: int
+    usage: Usage
+    cost: Cost
+    estimated: bool
+
+    @classmethod
+    def of(cls, calls: Sequence[Call], cost: Cost) -> Totals:
+        """The totals of ``calls``, which cost ``cost``."""
+        return cls(
+            calls=len(calls),
+            retries=sum(call.retries for call in calls),
+            usage=total(call.usage for call in calls),
+            cost=cost,
+            estimated=any(
+                call.billed and call.usage_source in ("tokenizer", "estimated") for call in calls
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineStatus:
+    """What was done with the baseline file."""
+
+    name: str
+    mode: Literal["compared", "updated", "off", "first run"]
+    entries: int = 0
+    written: tuple[str, ...] = ()
+    """Keys whose entries are new or changed in the file."""
+    kept_back: tuple[str, ...] = ()
+    """Keys that were not written because their test breaks a limit."""
+    error: str | None = None
+    """Why it could not be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """One run, judged."""
+
+    results: tuple[Result, ...]
+    """Tests with calls now or in the baseline, and fixtures, in the order of the run."""
+    session: Verdict
+    spent: Totals
+    simulated: Totals
+    baseline: BaselineStatus
+    may_fail: bool = True
+    """False: the run was told to report only."""
+    late: tuple[Call, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    """Why the figures are not the whole run's."""
+    notices: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    accept_command: str = "pytest --crashlens-update-baseline"
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """Tests and fixtures over a limit."""
+        return tuple(result for result in self.results if result.assessment.verdict.failed)
+
+    @property
+    def session_failed(self) -> bool:
+        """Whether the run fails though no single test does (fixtures, sums, the file)."""
+        return self.may_fail and (
+            self.session.failed
+            or self.baseline.error is not None
+            or any(result.fixture for result in self.failed)
+        )
+
+
+def call_sites(calls: Sequence[Call]) -> tuple[str, ...]:
+    """Where calls come from, most calls first: ``app/agent.py:42 plan() (3 calls)``."""
+    counted = Counter(call.call_site for call in calls if call.call_site)
+    return tuple(
+        f"{site}()" + (f" ({number} calls)" if number > 1 else "")
+        for site, number in counted.most_common()
+    )

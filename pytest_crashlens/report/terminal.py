@@ -1,0 +1,200 @@
+"""The header line and the summary section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_crashlens.baseline.compare import percent_change
+from pytest_crashlens.model.money import format_usd
+from pytest_crashlens.pricing.card import Cost
+from pytest_crashlens.report.failure import as_table, headline, sentence
+from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
+
+ROWS_SHOWN = 20
+NAME_WIDTH = 40
+ATTENTION = frozenset({"over", "missing", "vanished", "accepted", "new", "cheaper", "moved"})
+
+Line = tuple[str, str]
+"""Text and its role: ``""``, ``bad``, ``warn``, ``good``."""
+
+
+def summary(run: RunResult, verbosity: int) -> list[Line]:
+    """The section ``LLM cost``; empty when there is nothing to say."""
+    if verbosity < 0:
+        return _one_line(run)
+    lines: list[Line] = []
+    shown = [r for r in run.results if verbosity > 0 or _needs_attention(r, run)]
+    lines += _rows(shown, verbosity)
+    for result in run.failed:
+        if result.fixture:
+            lines.append((f"{headline(result.assessment)}: {result.assessment.key}", "bad"))
+    for finding in run.session.findings:
+        lines.append((f"session: {sentence(finding)}", "bad" if finding.blocks else "warn"))
+    for result in run.results:
+        for finding in result.assessment.verdict.findings:
+            if not finding.blocks:
+                lines.append((f"note: {result.assessment.key}: {sentence(finding)}", "warn"))
+    if run.late:
+        sites = ", ".join(call_sites(run.late)[:3]) or "no line of the project"
+        lines.append(
+            (f"{len(run.late)} calls belong to no running test (sent late): {sites}", "warn")
+        )
+    lines += _baseline_lines(run)
+    lines += [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
+    lines += [(notice, "") for notice in run.notices]
+    if not lines and not run.spent.calls and not run.simulated.calls and not run.results:
+        return []
+    return [*lines, *_total_lines(run)]
+
+
+def _needs_attention(result: Result, run: RunResult) -> bool:
+    if run.baseline.mode == "first run":
+        return True
+    if result.state == "not judged":
+        return bool(result.assessment.calls) or result.outcome in ("failed", "error")
+    return result.state in ATTENTION or result.assessment.today.status != "priced"
+
+
+def _rows(results: Sequence[Result], verbosity: int) -> list[Line]:
+    if not results:
+        return []
+    cap = None if verbosity > 0 else ROWS_SHOWN
+    ordered = sorted(results, key=lambda result: not result.assessment.verdict.failed)
+    table = as_table(
+        [_row(result) for result in ordered[:cap]],
+        ("test", "calls", "tokens", "baseline", "now", "change", "state"),
+    )
+    lines: list[Line] = [(table[0], "")]
+    for result, text in zip(ordered, table[1:], strict=False):
+        lines.append((text, "bad" if result.assessment.verdict.failed else ""))
+    if cap is not None and len(ordered) > cap:
+        lines.append((f"  ... and {len(ordered) - cap} more (-v shows all)", ""))
+    return lines
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    assessment = result.assessment
+    comparison = assessment.comparison
+    estimated = assessment.now.estimated
+    before, change = "-", "-"
+    now = cost_text(assessment.now.cost(assessment.cards), estimated=estimated)
+    if comparison is not None:
+        old, new = comparison.costs()
+        before = cost_text(old, estimated=comparison.before.estimated)
+        if result.state == "vanished" or not (result.judged or assessment.calls):
+            now = "-"
+        elif old.usd is not None and new.usd is not None and result.judged:
+            change = percent_change(old.usd, new.usd)
+    return (
+        shortened(assessment.key),
+        f"{assessment.now.calls:,}",
+        f"{'~' if estimated else ''}{assessment.now.usage.total_tokens:,}",
+        before,
+        now,
+        change,
+        result.outcome if result.state == "not judged" else result.state,
+    )
+
+
+def _baseline_lines(run: RunResult) -> list[Line]:
+    status = run.baseline
+    if status.error:
+        return [(status.error, "bad")]
+    if status.mode == "first run":
+        if not (run.spent.calls or run.simulated.calls):
+            return []
+        return [
+            ("", ""),
+            (
+                "No baseline yet, so nothing was compared. To keep these figures as the baseline:",
+                "",
+            ),
+            (f"  {run.accept_command}", "good"),
+            (f"and commit {status.name}. From then on a rise fails the test that caused it.", ""),
+        ]
+    if status.mode != "updated":
+        return []
+    changed = len(status.written)
+    lines: list[Line] = [
+        (
+            f"{status.name}: {_plural(changed, 'entry', 'entries')} written, "
+            f"{status.entries} in all"
+            if changed
+            else f"{status.name}: nothing to write, {status.entries} entries are as they were",
+            "good",
+        )
+    ]
+    for result in run.results:
+        if result.state == "accepted":
+            finding = result.assessment.accepted[0]
+            lines.append((f"  accepted: {result.assessment.key}: {sentence(finding)}", ""))
+    for key in status.kept_back:
+        lines.append((f"  not written (over a limit): {key}", "bad"))
+    return lines
+
+
+def _total_lines(run: RunResult) -> list[Line]:
+    lines: list[Line] = []
+    if not run.spent.calls and not run.simulated.calls:
+        loaded = ", ".join(run.libraries)
+        why = (
+            f"loaded: {loaded}; calls through other clients, or mocks of the SDK itself, "
+            "are not seen"
+            if loaded
+            else "the tests loaded no HTTP client or SDK that is known"
+        )
+        return [(f"0 LLM calls captured ({why})", "warn")]
+    failed = len(run.failed)
+    tests = sum(1 for result in run.results if result.assessment.calls)
+    parts = [
+        f"{_totals_text(totals)} {word}"
+        for totals, word in ((run.spent, "spent"), (run.simulated, "simulated"))
+        if totals.calls
+    ]
+    verdict = f", {failed} over" if failed else ""
+    lines.append(
+        (
+            f"{_plural(tests, 'test', 'tests')} with LLM calls{verdict}: {'; '.join(parts)}",
+            "bad" if failed and run.may_fail else "",
+        )
+    )
+    if failed and not run.may_fail:
+        lines.append(("not failed, because of --crashlens-no-fail", "warn"))
+    return lines
+
+
+def _one_line(run: RunResult) -> list[Line]:
+    lines = _total_lines(run) if run.results or run.spent.calls or run.simulated.calls else []
+    if run.baseline.error:
+        lines.append((run.baseline.error, "bad"))
+    return [*((f"incomplete: {reason}", "warn") for reason in run.incomplete), *lines]
+
+
+def _totals_text(totals: Totals) -> str:
+    sign = "~" if totals.estimated else ""
+    retries = f" ({_plural(totals.retries, 'retry', 'retries')})" if totals.retries else ""
+    return (
+        f"{_plural(totals.calls, 'call', 'calls')}{retries}, "
+        f"{sign}{totals.usage.input_tokens or 0:,} + {totals.usage.output_tokens or 0:,} tokens, "
+        f"{cost_text(totals.cost, estimated=totals.estimated)}"
+    )
+
+
+def cost_text(cost: Cost, *, estimated: bool = False) -> str:
+    """USD; ``~`` before estimates, ``>=`` where a part has no price, ``unpriced`` where all."""
+    if cost.usd is None:
+        return "unpriced"
+    least = ">= " if cost.status == "partial" else ""
+    return f"{least}{'~' if estimated and cost.usd else ''}{format_usd(cost.usd)}"
+
+
+def shortened(name: str, width: int = NAME_WIDTH) -> str:
+    """``name`` with its middle cut out when it is longer than ``width``."""
+    if len(name) <= width:
+        return name
+    tail = (width - 3) * 2 // 3
+    return f"{name[: width - 3 - tail]}...{name[-tail:]}"
+
+
+def _plural(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

@@ -1,0 +1,1 @@
+"""Counting tokens of calls whose provider stated no usage; offline always."""
