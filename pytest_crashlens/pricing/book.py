@@ -149,19 +149,18 @@ class PriceBook:
 
     def _overlay_card(self, query: _Query) -> RateCard | None:
         for price_list, ref in query.places:
-            # By the name asked for first: Vertex AI and the Gemini API share a price list.
-            for provider in (query.provider, price_list):
-                for row in self._overlay:
-                    if row.holds(provider, ref, self._at):
-                        return RateCard(
-                            provider=query.provider,
-                            model=ref,
-                            tier=query.tier,
-                            rates=row.rates,
-                            source=row.source,
-                            free=row.free,
-                            context_not_priced=query.tier != "standard" and not row.free,
-                        )
+            for row in self._overlay:
+                # By the name asked for too: Vertex AI and the Gemini API share a price list.
+                if any(row.holds(name, ref, self._at) for name in (query.provider, price_list)):
+                    return RateCard(
+                        provider=query.provider,
+                        model=ref,
+                        tier=query.tier,
+                        rates=row.rates,
+                        source=row.source,
+                        free=row.free,
+                        context_not_priced=query.tier != "standard" and not row.free,
+                    )
         return None
 
     def _catalogue_card(self, query: _Query) -> RateCard | Unpriced:

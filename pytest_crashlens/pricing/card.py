@@ -221,7 +221,10 @@ class _Bill:
         self.substitutions: list[str] = []
 
     def add(self, dimension: str, count: int, substitute: str | None = None) -> None:
-        """Charge ``count`` at the rate of ``dimension``, or at its substitute's where allowed."""
+        """Charge ``count`` at the rate of ``dimension``, or at its substitute's where allowed.
+
+        A count of 0 or less (of contradictory usage) charges nothing.
+        """
         if count <= 0:
             return
         rate = self.card.rates.get(dimension)
@@ -265,14 +268,14 @@ class _Bill:
             self.add("output_reasoning", reasoning)
 
     def _rest(self, side: str, total: int | None, partitions: int) -> int:
-        """Tokens of ``side`` outside its partitions; never negative, contradictions are gaps."""
+        """Tokens of ``side`` outside its partitions; what contradicts itself is a gap."""
         if total is None:
             if side in self.card.rates:
                 self.gaps.append(f"{side}_tokens not stated")
             return 0
         if partitions > total:
             self.gaps.append(f"the parts of {side}_tokens exceed {side}_tokens")
-        return max(0, total - partitions)
+        return total - partitions
 
     def result(self, usage: Usage) -> Cost:
         """The cost, with everything that keeps it from being simply priced."""

@@ -176,6 +176,34 @@ def test_gemini_bills_images_as_text_and_audio_apart(book):
     assert card.rates["input_audio"] != card.rates["input"]
 
 
+@pytest.fixture
+def small_list(monkeypatch) -> None:
+    """A price list whose first row matches by prefix only, and one that says 0."""
+    from genai_prices import data, types
+
+    def row(name, match, **rates):
+        return types.ModelInfo(id=name, match=match, prices=types.ModelPrice(**rates))
+
+    models = [
+        row("m", types.ClauseStartsWith("m"), input_mtok=Decimal(9)),
+        row("m-mini", types.ClauseStartsWith("m-mini"), input_mtok=Decimal(1)),
+        row("zero", types.ClauseEquals("zero"), input_mtok=Decimal(0), output_mtok=Decimal(0)),
+    ]
+    provider = types.Provider(id="mistral", name="M", api_pattern="", models=models)
+    monkeypatch.setattr(data, "providers", [provider])
+
+
+@pytest.mark.usefixtures("small_list")
+def test_a_dated_row_beats_an_earlier_prefix():
+    assert PriceBook(at=NOW).card("mistral", "m-mini-2410").model == "m-mini"
+    assert PriceBook(at=NOW).card("mistral", "m-maxi").reason.startswith("'m-maxi' only begins")
+
+
+@pytest.mark.usefixtures("small_list")
+def test_a_list_that_says_zero_does_not_make_it_free():
+    assert "no price above 0" in PriceBook(at=NOW).card("mistral", "zero").reason
+
+
 def test_lookups_are_kept(book):
     assert book.card("openai", "gpt-4o") is book.card("openai", "gpt-4o")
 

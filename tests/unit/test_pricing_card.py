@@ -204,8 +204,21 @@ def test_unknown_is_never_zero():
     assert cost(None, usage).usd is None
     assert cost(make_card(), Usage()).usd is None
     assert cost(make_card({"web_searches": "1"}), usage).usd is None
+    assert cost(make_card({"requests": "1"}), Usage()).usd is None
     assert cost(make_card({}, free=True), Usage()).usd == 0
     assert cost(make_card({}, free=True), Usage()).status == "priced"
+
+
+def test_an_hour_in_the_cache_never_costs_what_five_minutes_do():
+    card = make_card({"input": "3", "cache_write": "3.75", "output": "15"})
+    usage = Usage(input_tokens=10, cache_write_1h_tokens=10, output_tokens=1)
+    assert cost(card, usage).reasons == ("no rate for cache_write_1h",)
+
+
+def test_a_negative_count_is_named():
+    result = cost(make_card(), Usage(input_tokens=10, output_tokens=1, web_searches=-1))
+    assert result.status == "partial"
+    assert result.reasons == ("a stated count is negative",)
 
 
 def test_a_band_holds_for_all_tokens_and_begins_above_its_threshold():

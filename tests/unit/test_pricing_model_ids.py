@@ -91,6 +91,7 @@ NO_TTS = Regex(r"^(?!.*-tts(?:$|-))")
         (EndsWith("gemini-2.0-flash"), "not-gemini-2.0-flash", "prefix"),
         (Regex(r"^m-\d{8}$"), "m-20250101", "dated"),
         (Regex(r"^m-\d"), "m-3x", "prefix"),
+        (Regex(r"^m-(?!y)\w+$"), "m-3x", "prefix"),
         (NO_TTS, "m-3x", "prefix"),
         (And([StartsWith("gemini-2.5-pro"), NO_TTS]), "gemini-2.5-pro-preview-06-05", "dated"),
         (And([StartsWith("gemini-2.5-pro"), NO_TTS]), "gemini-2.5-pro-tts", None),

@@ -97,6 +97,14 @@ def test_the_cookbook_figures_for_tools_stay_estimates(counter, model, tokens):
     assert (count.tokens, count.source) == (tokens, "estimated")
 
 
+def test_a_full_stop_after_a_description_is_free(counter):
+    def tool(description):
+        return {"name": "f", "description": description}
+
+    with_stop, without = ([tool("Do it" + end)] for end in (".", ""))
+    assert counter.chat([], "gpt-4o", with_stop) == counter.chat([], "gpt-4o", without)
+
+
 @pytest.mark.parametrize(
     ("model", "encoding", "exact"),
     [
