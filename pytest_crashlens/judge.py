@@ -252,7 +252,8 @@ class Judge:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._run is None:
             return
-        lines = summary(self._run, self._config.get_verbosity())
+        width = self._config.get_terminal_writer().fullwidth
+        lines = summary(self._run, self._config.get_verbosity(), width)
         if not lines:
             return
         if self._config.get_verbosity() >= 0:

@@ -70,7 +70,7 @@ def _settings(config: pytest.Config) -> JudgeSettings:
         may_fail=not (option.crashlens_no_fail or config.getini("crashlens_no_fail")),
         header=_header(config, policies, baseline_path, baseline, mode),
         accept_command=_accept_command(config),
-        notices=tuple(f"{policies.path}: {warning.text}" for warning in policies.warnings),
+        notices=_notices(policies),
         json_paths=tuple(_report_paths(config)),
     )
 
@@ -172,6 +172,14 @@ def _header(
     if config.option.crashlens_no_fail or config.getini("crashlens_no_fail"):
         parts.append("reporting only")
     return f"crashlens: {', '.join(parts)}"
+
+
+def _notices(policies: Config) -> tuple[str, ...]:
+    if not policies.warnings or policies.path is None:
+        return ()
+    number = len(policies.warnings)
+    words = "1 warning" if number == 1 else f"{number} warnings"
+    return (f"{policies.path.name}: {words}, shown by: crashlens validate",)
 
 
 def _accept_command(config: pytest.Config) -> str:

@@ -80,7 +80,10 @@ class Comparison:
 
     def causes(self) -> tuple[Cause, ...]:
         """Why the cost changed, largest rise first; where all is priced they sum to the change."""
-        found = [cause for pair in _pairs(self.before, self.now) for cause in self._of(*pair)]
+        pairs = _pairs(self.before, self.now)
+        found = [cause for pair in pairs for cause in self._of(*pair)]
+        if len(pairs) > 1:
+            found = [_of_model(cause) for cause in found]
         retries = self.now.retries - self.before.retries
         if retries:
             found.append(Cause("retries", _count(retries, "retry", "retries"), None))
@@ -117,7 +120,7 @@ class Comparison:
         usd = _priced(blocks, self.cards).usd
         model = blocks[0].kind.model
         with localcontext(EXACT):
-            return [Cause("calls", f"{text} to {model}", usd and sign * usd, model)]
+            return [Cause("calls", f"{text}, {model}", usd and sign * usd, model)]
 
     def _path(
         self, before: Sequence[Block], now: Sequence[Block], old: Block, new: Block
@@ -149,6 +152,12 @@ class Comparison:
             at(recached, new.calls),
             _priced(now, self.cards).usd,
         ]
+
+
+def _of_model(cause: Cause) -> Cause:
+    if not cause.model or cause.model in cause.text:
+        return cause
+    return replace(cause, text=f"{cause.text}, {cause.model}")
 
 
 def _input_cost(entry: Entry, cards: Mapping[str, RateCard]) -> Cost:
@@ -274,6 +283,8 @@ def percent_change(before: Fraction | Decimal | int, now: Fraction | Decimal | i
     if not before:
         return "new" if now else "0 %"
     change = (Fraction(now) / Fraction(before) - 1) * 100
+    if not change:
+        return "0 %"
     decimals = 1 if abs(change) < 10 else 0
     text = f"{float(change):+,.{decimals}f}"
     return f"{text} %"

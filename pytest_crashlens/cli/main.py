@@ -18,9 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="The command beside pytest-crashlens. The tests themselves run with: "
         "pytest --crashlens",
     )
-    parser.add_argument(
-        "--version", action="version", version=f"pytest-crashlens {__version__}"
-    )
+    parser.add_argument("--version", action="version", version=f"pytest-crashlens {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     validate = commands.add_parser("validate", help="check crashlens.yml")
     validate.add_argument(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
 
 from pytest_crashlens.baseline.compare import Cause, percent_change
 from pytest_crashlens.model.call import Call
@@ -96,7 +95,7 @@ def table(findings: Sequence[Finding]) -> list[str]:
     """``metric | baseline | now | change | limit`` of the findings that have numbers."""
     rows = [
         (
-            finding.metric,
+            finding.metric or "",
             "-" if finding.before is None else amount(finding.metric, finding.before),
             amount(finding.metric, finding.now),
             "-"
@@ -109,18 +108,20 @@ def table(findings: Sequence[Finding]) -> list[str]:
     ]
     if not rows:
         return []
-    return as_table(dict.fromkeys(rows), ("metric", "baseline", "now", "change", "limit"))
+    unique = dict.fromkeys([("metric", "baseline", "now", "change", "limit"), *rows])
+    return as_table(unique)
 
 
-def as_table(rows: Any, headers: Sequence[str]) -> list[str]:
-    """Plain columns, the first one left, numbers right."""
+def as_table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Plain columns, the first one left, the others right; the first row is the header."""
     from tabulate import tabulate
 
+    # a header handed over as one would widen each column by its padding
+    cells = [tuple(row) for row in rows]
     text = tabulate(
-        list(rows),
-        headers,
+        cells,
         tablefmt="plain",
-        colalign=("left", *("right" for _ in headers[1:])),
+        colalign=("left", *("right" for _ in cells[0][1:])),
         disable_numparse=True,
     )
     return [f"  {line.rstrip()}" for line in text.splitlines()]

@@ -11,20 +11,21 @@ from pytest_crashlens.report.failure import as_table, headline, sentence
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
 
 ROWS_SHOWN = 20
-NAME_WIDTH = 40
+NARROWEST_NAME = 24
+HEADER = ("test", "calls", "tokens", "baseline", "now", "change", "state")
 ATTENTION = frozenset({"over", "missing", "vanished", "accepted", "new", "cheaper", "moved"})
 
 Line = tuple[str, str]
 """Text and its role: ``""``, ``bad``, ``warn``, ``good``."""
 
 
-def summary(run: RunResult, verbosity: int) -> list[Line]:
-    """The section ``LLM cost``; empty when there is nothing to say."""
+def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
+    """The section ``LLM cost`` in ``width`` columns; empty when there is nothing to say."""
     if verbosity < 0:
         return _one_line(run)
     lines: list[Line] = []
     shown = [r for r in run.results if verbosity > 0 or _needs_attention(r, run)]
-    lines += _rows(shown, verbosity)
+    lines += _rows(shown, verbosity, width)
     for result in run.failed:
         if result.fixture:
             lines.append((f"{headline(result.assessment)}: {result.assessment.key}", "bad"))
@@ -55,15 +56,17 @@ def _needs_attention(result: Result, run: RunResult) -> bool:
     return result.state in ATTENTION or result.assessment.today.status != "priced"
 
 
-def _rows(results: Sequence[Result], verbosity: int) -> list[Line]:
+def _rows(results: Sequence[Result], verbosity: int, width: int) -> list[Line]:
     if not results:
         return []
     cap = None if verbosity > 0 else ROWS_SHOWN
     ordered = sorted(results, key=lambda result: not result.assessment.verdict.failed)
-    table = as_table(
-        [_row(result) for result in ordered[:cap]],
-        ("test", "calls", "tokens", "baseline", "now", "change", "state"),
+    rows = [HEADER, *(_row(result) for result in ordered[:cap])]
+    figures = sum(
+        max(len(cell) for cell in column) + 2 for column in list(zip(*rows, strict=True))[1:]
     )
+    names = max(width - figures - 2, NARROWEST_NAME)
+    table = as_table((shortened(name, names), *cells) for name, *cells in rows)
     lines: list[Line] = [(table[0], "")]
     for result, text in zip(ordered, table[1:], strict=False):
         lines.append((text, "bad" if result.assessment.verdict.failed else ""))
@@ -86,7 +89,7 @@ def _row(result: Result) -> tuple[str, ...]:
         elif old.usd is not None and new.usd is not None and result.judged:
             change = percent_change(old.usd, new.usd)
     return (
-        shortened(assessment.key),
+        assessment.key,
         f"{assessment.now.calls:,}",
         f"{'~' if estimated else ''}{assessment.now.usage.total_tokens:,}",
         before,
@@ -188,12 +191,9 @@ def cost_text(cost: Cost, *, estimated: bool = False) -> str:
     return f"{least}{'~' if estimated and cost.usd else ''}{format_usd(cost.usd)}"
 
 
-def shortened(name: str, width: int = NAME_WIDTH) -> str:
-    """``name`` with its middle cut out when it is longer than ``width``."""
-    if len(name) <= width:
-        return name
-    tail = (width - 3) * 2 // 3
-    return f"{name[: width - 3 - tail]}...{name[-tail:]}"
+def shortened(name: str, width: int) -> str:
+    """The end of ``name``, which tells most, where it is longer than ``width``."""
+    return name if len(name) <= width else f"...{name[3 - width :]}"
 
 
 def _plural(number: int, one: str, many: str) -> str:

@@ -212,6 +212,7 @@ def test_source_has_no_version(book):
     assert book.card("openai", "gpt-4o").source == "genai-prices"
     audio = book.card("openai", "gpt-4o-audio-preview")
     assert audio.source.startswith("overlay: https://")
+    assert book.card("my-gateway", "openai/gpt-4o-audio-preview").rates == audio.rates
 
 
 def test_user_prices_come_first_and_the_first_match_wins():
