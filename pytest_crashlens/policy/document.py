@@ -260,10 +260,10 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     import yaml
 
     if isinstance(error, yaml.reader.ReaderError):
-        before = text[: error.position].splitlines(keepends=True) or [""]
+        before = f"{text[: error.position]}?".splitlines()  # and the character itself
         character = text[error.position].encode("unicode_escape").decode()
         said = f"the character {character} is not allowed in YAML; remove it"
-        return Problem(len(before), len(before[-1]) + 1, "", said)
+        return Problem(len(before), len(before[-1]), "", said)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     parts = (getattr(error, "context", None), getattr(error, "problem", None))
     said = ", ".join(str(part) for part in parts if part) or "cannot be read"

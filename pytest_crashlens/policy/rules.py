@@ -105,18 +105,16 @@ def _without_reference(limits: Limits) -> Limits:
 
 
 def _check_limits(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
-    if not any(key in fields for key in ENOUGH) and len(fields) == len(given.keys):
-        floor = (
-            "min_increase is only the floor of max_increase; " if "min_increase" in fields else ""
-        )
-        given.error(f"the rule limits nothing; {floor}add one of {', '.join(ENOUGH)}")
+    if not any(key in fields for key in ENOUGH):
+        if len(fields) == len(given.keys):  # else the misspelt key is what was meant
+            given.error(f"the rule limits nothing; add one of {', '.join(ENOUGH)}")
+    elif "min_increase" in fields and "max_increase" not in fields:
+        fields["min_increase"].error("is only the floor of max_increase; add that, or remove this")
     increase = rule.limits.max_increase
     if increase and increase.off:
         fields["max_increase"].error(
             "off limits nothing in a rule; to switch the gate off, write it under limits or paths"
         )
-    if "min_increase" in fields and "max_increase" not in fields and len(fields) > 1:
-        fields["min_increase"].error("has no max_increase beside it, so it does nothing; add one")
     if rule.per == "call":
         for key in ("max_calls", "max_increase"):
             if key in fields:

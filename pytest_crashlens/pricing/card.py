@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
@@ -138,11 +139,14 @@ class RateCard:
         return max((start for start in starts if (input_tokens or 0) > start), default=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, prices as plain strings; what has its default value is left out."""
+        """JSON-able, prices as plain strings; what has its default value is left out.
+
+        A price is one line of the file: ``"input": "3"``, ``"input above 200000": "6"``.
+        """
         plain: dict[str, Any] = {
             "provider": self.provider,
             "model": self.model,
-            "rates": {name: self.rates[name].to_plain() for name in sorted(self.rates)},
+            "rates": _one_line_each(self.rates),
             "source": self.source,
         }
         if self.tier != "standard":
@@ -170,7 +174,8 @@ class RateCard:
         for key in ("free", "context_not_priced"):
             if not isinstance(plain.get(key, False), bool):
                 raise PriceError(f"rate card.{key}: expected true or false, not {plain[key]!r}")
-        return cls(**{**plain, "rates": rates_from_plain(plain.get("rates"), "rate card.rates")})
+        rates = _nested(plain.get("rates"), "rate card.rates")
+        return cls(**{**plain, "rates": rates_from_plain(rates, "rate card.rates")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +295,37 @@ class _Bill:
             )
         reasons = (*self.gaps, *self.substitutions)
         return Cost(self.usd, "partial" if self.gaps else "priced", reasons)
+
+
+def _one_line_each(rates: Mapping[str, Rate]) -> dict[str, str]:
+    lines = {}
+    for name in sorted(rates):
+        lines[name] = plain_usd(rates[name].base)
+        for start, price in rates[name].above:
+            lines[f"{name} above {start}"] = plain_usd(price)
+    return lines
+
+
+def _nested(lines: Any, where: str) -> dict[str, Any]:
+    """The inverse of :func:`_one_line_each`, up to the form of :meth:`Rate.to_plain`."""
+    if not isinstance(lines, Mapping):
+        raise PriceError(f"{where}: expected a mapping of rates, not {lines!r}")
+    above: dict[str, list[Any]] = {}
+    for line, price in lines.items():
+        name, found, start = line.partition(" above ")
+        if found:
+            if not start.isdecimal() or name not in lines:
+                raise PriceError(f"{where}: {line!r} is no threshold of a rate")
+            above.setdefault(name, []).append([int(start), price])
+    return {
+        name: (
+            {"base": price, "above": sorted(above[name], key=itemgetter(0))}
+            if name in above
+            else price
+        )
+        for name, price in lines.items()
+        if " above " not in name
+    }
 
 
 def rates_from_plain(plain: Any, where: str) -> dict[str, Rate]:

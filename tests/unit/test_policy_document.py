@@ -78,6 +78,7 @@ def test_a_comment_in_place_of_a_value_is_kept():
         ("a: [1, 2\n", 2, 1, "not valid YAML"),
         ("a:\n  b: 1\n c: 2\n", 3, 2, "not valid YAML"),
         ("a: b\0c\n", 1, 5, r"\x00"),
+        ("a: 1\n\0", 2, 1, r"\x00"),
         ("x: 1\na: \ud800\n", 2, 4, r"\ud800"),
         ('a: "\\U99999999"\n', 1, 1, "out of range"),
         ("[" * 5000, 1, 25, "nested"),
