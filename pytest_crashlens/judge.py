@@ -123,7 +123,11 @@ class Judge:
 
     def _judge(self, report: pytest.TestReport, record: TestRecord) -> None:
         assessment = self._settings.assessor.assess(
-            self._key(record), record.nodeid, record.calls, _marker_limits(record)
+            self._key(record),
+            record.nodeid,
+            record.calls,
+            place=self._place(record),
+            marker=Limits.from_dict(record.settings.get("limits", {})),
         )
         self._assessments[record.nodeid] = assessment
         if assessment.verdict.failed and self._settings.may_fail:
@@ -204,8 +208,10 @@ class Judge:
         results = []
         for name, calls in found.items():
             prefix, _, place = name.partition(":")
-            key = f"{prefix}:{self._relative(place)}"
-            assessment = self._settings.assessor.assess(key, place, calls)
+            place = self._relative(place)
+            assessment = self._settings.assessor.assess(
+                f"{prefix}:{place}", place, calls, place=place
+            )
             results.append(Result(assessment=assessment, outcome="passed", fixture=True))
         return results
 
@@ -263,7 +269,10 @@ class Judge:
 
     def _key(self, record: TestRecord) -> str:
         key: str | None = record.settings.get("key")
-        return key or self._relative(self._without_group(record.nodeid))
+        return key or self._place(record)
+
+    def _place(self, record: TestRecord) -> str:
+        return self._relative(self._without_group(record.nodeid))
 
     def _without_group(self, nodeid: str) -> str:
         """Older xdist appends ``@group`` to the ids of ``--dist loadgroup``."""
@@ -315,10 +324,6 @@ def _is_news(assessment: Assessment) -> bool:
         for entry in (comparison.before, comparison.now)
     ]
     return shapes[0] != shapes[1]
-
-
-def _marker_limits(record: TestRecord) -> Limits:
-    return Limits.from_dict(record.settings.get("limits", {}))
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -75,13 +75,22 @@ class Assessor:
         return entry.cost(cards)
 
     def assess(
-        self, key: str, nodeid: str, calls: Sequence[Call], marker: Limits | None = None
+        self,
+        key: str,
+        nodeid: str,
+        calls: Sequence[Call],
+        *,
+        place: str,
+        marker: Limits | None = None,
     ) -> Assessment:
-        """Compare and judge the calls of one passed test."""
+        """Compare and judge the calls of one passed test.
+
+        ``key`` names its entry, ``place`` (``path::name``) decides which path limits hold.
+        """
         before = self._baseline.entries.get(key) if self._baseline else None
         assessment = self.describe(key, nodeid, calls, before)
         comparison = assessment.comparison
-        limits = self._config.limits_for(key, marker)
+        limits = self._config.limits_for(place, marker)
         absolute = within_limits(calls, limits, self.cost_today)
         relative: list[Finding] = []
         if comparison is not None:
