@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import pytest
@@ -131,10 +131,12 @@ class Judge:
         )
         self._assessments[record.nodeid] = assessment
         if assessment.verdict.failed and self._settings.may_fail:
-            report.outcome = "failed"
+            started_in = self._config.invocation_params.dir
+            shown = relative_key(record.nodeid, self._config.rootpath, started_in)
             report.longrepr = CostFailure(  # type: ignore[assignment]  # what pytest asks of one
-                assessment, self._settings.accept_command
+                replace(assessment, nodeid=shown), self._settings.accept_command
             )
+            report.outcome = "failed"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -175,7 +177,8 @@ class Judge:
             try:
                 path.write_text(to_json(result), encoding="utf-8")
             except OSError as error:
-                self._incomplete[f"{path}: cannot be written: {error.strerror}"] = None
+                fault = f"{path}: cannot be written: {error.strerror or error}"
+                result = replace(result, incomplete=(*result.incomplete, fault))
         return result
 
     def _test_results(self) -> list[Result]:
@@ -207,10 +210,13 @@ class Judge:
                 found[f"teardown:{record.nodeid}"] = record.teardown
         results = []
         for name, calls in found.items():
-            prefix, _, place = name.partition(":")
-            place = self._relative(place)
+            prefix, _, nodeid = name.partition(":")
+            place = self._relative(nodeid)
             assessment = self._settings.assessor.assess(
-                f"{prefix}:{place}", place, calls, place=place
+                f"{prefix}:{place}",
+                "" if prefix == "fixture" else nodeid,  # no test can be named for a fixture
+                calls,
+                place=place,
             )
             results.append(Result(assessment=assessment, outcome="passed", fixture=True))
         return results
@@ -243,7 +249,7 @@ class Judge:
             # another process may have written since this run began
             current = load(settings.baseline_path) or Baseline()
             merged = current.merged(entries, cards)
-            if entries:
+            if entries or not settings.baseline_path.exists():
                 write(settings.baseline_path, merged)
         except BaselineError as error:
             return BaselineStatus(name=status.name, mode="updated", error=str(error))

@@ -6,8 +6,10 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -113,7 +115,8 @@ class Measure:
         self, fixturedef: pytest.FixtureDef[Any]
     ) -> Generator[None, object, object]:
         if fixturedef.scope == "function":
-            return (yield)
+            with self._fixture_in_context(fixturedef, self.recorder.owners.running):
+                return (yield)
         key = self._fixture_key(fixturedef)
         owner = self._fixture_owners.setdefault(key, Owner(key))
         owners = self.recorder.owners
@@ -121,10 +124,35 @@ class Measure:
         # finalizers run last in, first out: these two enclose the fixture's own
         fixturedef.addfinalizer(lambda: teardown.__exit__(None, None, None))
         try:
-            with owners.at_work(owner):
+            with owners.at_work(owner), self._fixture_in_context(fixturedef, owner):
                 return (yield)
         finally:
             fixturedef.addfinalizer(lambda: teardown.__enter__() and None)
+
+    @contextmanager
+    def _fixture_in_context(
+        self, fixturedef: pytest.FixtureDef[Any], owner: Owner | None
+    ) -> Iterator[None]:
+        """Say inside an asynchronous fixture, while it is set up and torn down, whose work it is.
+
+        A runner that serves several tests keeps the context in which it was started.
+        """
+        original = fixturedef.func
+        if owner is None or not _is_async(original):
+            yield
+            return
+        owners = self.recorder.owners
+        wrapped = _in_context_of(
+            getattr(original, "__func__", original), lambda: owners.enter_context_of(owner)
+        )
+        bound_to = getattr(original, "__self__", None)
+        func = wrapped if bound_to is None else MethodType(wrapped, bound_to)
+        fixturedef.func = func  # type: ignore[misc]  # as the plugins that run such fixtures do
+        try:
+            yield
+        finally:
+            if fixturedef.func is func:
+                fixturedef.func = original  # type: ignore[misc]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -243,11 +271,28 @@ def _marker_settings(item: pytest.Item) -> dict[str, Any]:
     return settings | {"limits": limits.to_dict()}
 
 
-def _in_context_of(test: Callable[..., Any], enter: Callable[[], None]) -> Callable[..., Any]:
-    @functools.wraps(test)
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _in_context_of(function: Callable[..., Any], enter: Callable[[], None]) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def steps(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            enter()
+            async with aclosing(function(*args, **kwargs)) as generator:
+                async for value in generator:
+                    yield value
+                    enter()
+
+        return steps
+
+    @functools.wraps(function)
     async def run(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         enter()
-        return await test(*args, **kwargs)
+        return await function(*args, **kwargs)
 
     return run

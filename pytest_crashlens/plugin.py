@@ -21,6 +21,8 @@ NEEDS_CRASHLENS = {
     "crashlens_no_fail": "--crashlens-no-fail",
     "crashlens_report": "--crashlens-report",
 }
+WITHOUT_TESTS = ("collectonly", "help", "markers", "showfixtures", "show_fixtures_per_test")
+"""Options with which no test runs: a broken file of ours is then no reason to stop."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -94,7 +96,7 @@ def _is_on(config: pytest.Config) -> bool:
         if given:
             raise pytest.UsageError(f"{', '.join(given)} without --crashlens: add --crashlens")
         return False
-    return not option.collectonly
+    return not any(getattr(option, name, False) for name in WITHOUT_TESTS)
 
 
 @pytest.fixture

@@ -117,34 +117,41 @@ def _mode(
 
 def _check_writable(path: Path) -> None:
     """Say it before the tests have run and been paid, not after."""
-    folder = path.parent
-    fault = None
-    if not folder.is_dir():
-        fault = f"the folder {folder} does not exist"
-    elif path.is_dir():
-        fault = "it is a folder"
-    elif not os.access(path if path.exists() else folder, os.W_OK):
-        fault = "it is not writable"
-    if fault:
+    if fault := _write_fault(path):
         raise pytest.UsageError(
             f"crashlens: the baseline {path} cannot be written: {fault}. "
             "Name another file with --crashlens-baseline=PATH"
         )
 
 
+def _write_fault(path: Path) -> str | None:
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist"
+    if path.is_dir():
+        return "it is a folder"
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return "it is not writable"
+    return None
+
+
 def _report_paths(config: pytest.Config) -> list[Path]:
+    given = config.option.crashlens_report
+    folder = config.invocation_params.dir
+    if not given:
+        given = config.getini("crashlens_report")
+        folder = config.inipath.parent if config.inipath else config.rootpath
     paths = []
-    for given in config.option.crashlens_report or config.getini("crashlens_report"):
-        kind, _, name = given.partition(":")
+    for report in given:
+        kind, _, name = report.partition(":")
         if kind != "json" or not name:
             raise pytest.UsageError(
-                f"--crashlens-report={given}: expected TYPE:PATH with TYPE json, "
+                f"--crashlens-report={report}: expected TYPE:PATH with TYPE json, "
                 "as in json:crashlens-report.json"
             )
-        path = config.invocation_params.dir / name
-        if not path.parent.is_dir():
+        path = folder / name
+        if fault := _write_fault(path):
             raise pytest.UsageError(
-                f"--crashlens-report={given}: the folder {path.parent} does not exist"
+                f"--crashlens-report={report}: the report cannot be written: {fault}"
             )
         paths.append(path)
     return paths

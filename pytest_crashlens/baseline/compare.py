@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from pytest_crashlens.baseline.entry import Block, Entry
@@ -93,24 +94,26 @@ class Comparison:
         """Causes within one model, or within a pair where one model took another's place."""
         if not now or not before:
             return self._calls_alone(before, now)
-        model, old_model = now[0].kind.model, before[0].kind.model
         old, new = _summed(before), _summed(now)
-        texts = [
-            ("model", f"model {old_model} -> {model}" if model != old_model else ""),
+        model = new.kind.model
+        texts: list[tuple[CauseKind, str]] = [
+            ("model", _model_text(old, new)),
             ("calls", _count(new.calls - old.calls, "call", "calls")),
             ("input", _per_call("input", old, new, "input_tokens")),
             ("cache", _cache_text(old, new)),
             ("output", _per_call("output", old, new, "output_tokens")),
         ]
-        costs = self._path(before, now, old, new)
+        real_before, real_now = _priced(before, self.cards).usd, _priced(now, self.cards).usd
+        path = self._path(old, new)
         causes = []
-        for (kind, text), start, end in zip(texts, costs, costs[1:], strict=False):
-            usd = None
-            if start is not None and end is not None:
-                with localcontext(EXACT):
-                    usd = end - start
-            if text:
-                causes.append(Cause(kind, text, usd, model))  # type: ignore[arg-type]
+        for (kind, text), (start, end) in zip(texts, pairwise(path), strict=True):
+            usd = _difference(start, end)
+            if text or usd:
+                causes.append(Cause(kind, text or _OTHERWISE[kind], usd, model))
+        # the path prices every call as the mean one; single long calls may be dearer
+        bands = (_difference(real_before, path[0]), _difference(path[-1], real_now))
+        if bands[0] is not None and bands[1] is not None and (usd := _sum(*bands)):
+            causes.append(Cause("input", "prices above the long-context threshold", usd, model))
         return causes
 
     def _calls_alone(self, before: Sequence[Block], now: Sequence[Block]) -> list[Cause]:
@@ -122,9 +125,7 @@ class Comparison:
         with localcontext(EXACT):
             return [Cause("calls", f"{text}, {model}", usd and sign * usd, model)]
 
-    def _path(
-        self, before: Sequence[Block], now: Sequence[Block], old: Block, new: Block
-    ) -> list[Decimal | None]:
+    def _path(self, old: Block, new: Block) -> list[Decimal | None]:
         """Cost at each step from before to now: model, calls, input, cache, output."""
         ratio = Fraction(new.calls, old.calls) if old.calls else Fraction(1)
         more_calls = _scaled(old.usage, ratio)
@@ -136,22 +137,58 @@ class Comparison:
             output_audio_tokens=more_calls.output_audio_tokens,
             billed_output_tokens=more_calls.billed_output_tokens,
         )
-        card = self.cards.get(new.kind.card) if new.kind.card else None
-
-        def at(usage: Usage, calls: int) -> Decimal | None:
-            if card is None or not calls:
-                return None
-            per_call = (usage.input_tokens or 0) // calls
-            return cost(card, usage, band=card.band(per_call), calls=calls).usd
-
         return [
-            _priced(before, self.cards).usd,
-            at(old.usage, old.calls),
-            at(more_calls, new.calls),
-            at(more_input, new.calls),
-            at(recached, new.calls),
-            _priced(now, self.cards).usd,
+            self._at(old, old.usage, old.calls),
+            self._at(new, old.usage, old.calls),
+            self._at(new, more_calls, new.calls),
+            self._at(new, more_input, new.calls),
+            self._at(new, recached, new.calls),
+            self._at(new, new.usage, new.calls),
         ]
+
+    def _at(self, block: Block, usage: Usage, calls: int) -> Decimal | None:
+        """Cost of ``usage`` at the block's card, as if all calls were of mean size."""
+        if block.kind.refused:
+            return Decimal(0)
+        card = self.cards.get(block.kind.card) if block.kind.card else None
+        if card is None or not calls:
+            return None
+        per_call = (usage.input_tokens or 0) // calls
+        return cost(card, usage, band=card.band(per_call), calls=calls).usd
+
+
+_OTHERWISE: dict[CauseKind, str] = {
+    "model": "another rate card",
+    "calls": "number of calls",
+    "input": "input per call",
+    "cache": "other parts of the input (cache writes, audio, images, searches)",
+    "output": "other parts of the output (audio, reasoning)",
+}
+"""Words for a step that moved money but none of its usual counts."""
+
+
+def _difference(start: Decimal | None, end: Decimal | None) -> Decimal | None:
+    if start is None or end is None:
+        return None
+    with localcontext(EXACT):
+        return end - start
+
+
+def _sum(one: Decimal, other: Decimal) -> Decimal:
+    with localcontext(EXACT):
+        return one + other
+
+
+def _model_text(old: Block, new: Block) -> str:
+    before, now = old.kind, new.kind
+    if before.model != now.model:
+        return f"model {before.model} -> {now.model}"
+    if before.provider != now.provider:
+        return f"provider {before.provider} -> {now.provider}"
+    if before.service_tier != now.service_tier:
+        tiers = [kind.service_tier or "standard" for kind in (before, now)]
+        return f"service tier {tiers[0]} -> {tiers[1]}"
+    return ""
 
 
 def _of_model(cause: Cause) -> Cause:

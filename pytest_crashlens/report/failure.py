@@ -163,8 +163,8 @@ def advice(assessment: Assessment, accept_command: str) -> list[str]:
     blocking = [finding for finding in assessment.verdict.findings if finding.blocks]
     lines = []
     if any(finding.kind in ACCEPTABLE for finding in blocking):
-        target = shlex.quote(assessment.nodeid)
-        lines.append(f"  to accept: {accept_command} {target}")
+        target = f" {shlex.quote(assessment.nodeid)}" if assessment.nodeid else ""
+        lines.append(f"  to accept: {accept_command}{target}")
     if any(finding.kind not in ACCEPTABLE for finding in blocking):
         lines.append("  limits and policies are not moved by an update: spend less or change them")
     return lines

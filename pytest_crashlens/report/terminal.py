@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pytest_crashlens.baseline.compare import percent_change
 from pytest_crashlens.model.money import format_usd
 from pytest_crashlens.pricing.card import Cost
-from pytest_crashlens.report.failure import as_table, headline, sentence
+from pytest_crashlens.report.failure import as_table, failure_lines, sentence
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
 
 ROWS_SHOWN = 20
@@ -28,7 +28,9 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     lines += _rows(shown, verbosity, width)
     for result in run.failed:
         if result.fixture:
-            lines.append((f"{headline(result.assessment)}: {result.assessment.key}", "bad"))
+            first, *rest = failure_lines(result.assessment, run.accept_command)
+            lines.append((f"{result.assessment.key} ({first.removeprefix('E').strip()})", "bad"))
+            lines += [(line, "") for line in rest]
     for finding in run.session.findings:
         lines.append((f"session: {sentence(finding)}", "bad" if finding.blocks else "warn"))
     for result in run.results:
@@ -43,8 +45,9 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     lines += _baseline_lines(run)
     lines += [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
     lines += [(notice, "") for notice in run.notices]
-    if not lines and not run.spent.calls and not run.simulated.calls and not run.results:
-        return []
+    nothing = not (lines or run.spent.calls or run.simulated.calls or run.results)
+    if nothing and run.baseline.mode == "compared":
+        return []  # as in the baseline: nothing to say
     return [*lines, *_total_lines(run)]
 
 
@@ -118,15 +121,13 @@ def _baseline_lines(run: RunResult) -> list[Line]:
     if status.mode != "updated":
         return []
     changed = len(status.written)
-    lines: list[Line] = [
-        (
-            f"{status.name}: {_plural(changed, 'entry', 'entries')} written, "
-            f"{status.entries} in all"
-            if changed
-            else f"{status.name}: nothing to write, {status.entries} entries are as they were",
-            "good",
-        )
-    ]
+    if changed:
+        text = f"{_plural(changed, 'entry', 'entries')} written, {status.entries} in all"
+    elif status.entries:
+        text = f"nothing to write, {_plural(status.entries, 'entry', 'entries')} as before"
+    else:
+        text = "no entries"
+    lines: list[Line] = [(f"{status.name}: {text}", "good")]
     for result in run.results:
         if result.state == "accepted":
             finding = result.assessment.accepted[0]
