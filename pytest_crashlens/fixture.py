@@ -22,7 +22,9 @@ class CrashlensFixture:
         owner: Owner,
         calls: Callable[[], tuple[Call, ...]],
         record: Callable[[Call], None],
+        call_site: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._call_site = call_site
         self._owner = owner
         self._calls = calls
         self._record = record
@@ -89,6 +91,7 @@ class CrashlensFixture:
                 attempts=attempts,
                 live=live,
                 task=self._owner.task,
+                call_site=self._call_site(),
             )
         )
 

@@ -144,7 +144,8 @@ class Judge:
             rest = session.config.stash.get(REST, None)
             if rest is not None:
                 self._ledger.add_rest(rest)
-            run = self._run = self._finish()
+            passed = session.exitstatus == pytest.ExitCode.OK
+            run = self._run = self._finish(passed=passed)
         except Exception as fault:
             self._note_fault("the end of the run", fault)
             self._run = self._incomplete_run()
@@ -157,7 +158,7 @@ class Judge:
         """Take in what a worker saw after its last report."""
         self._ledger.add_rest(PhaseUsage.from_dict(plain))
 
-    def _finish(self) -> RunResult:
+    def _finish(self, *, passed: bool) -> RunResult:
         results = [*self._test_results(), *self._fixture_results()]
         calls = list(self._ledger.calls())
         result = RunResult(
@@ -165,7 +166,7 @@ class Judge:
             session=self._settings.assessor.session(calls),
             spent=self._totals([call for call in calls if call.live]),
             simulated=self._totals([call for call in calls if not call.live]),
-            baseline=self._write_baseline(results),
+            baseline=self._write_baseline(results, passed=passed),
             may_fail=self._settings.may_fail,
             late=tuple(self._ledger.late),
             incomplete=(*self._incomplete, *self._ledger.faults),
@@ -224,7 +225,7 @@ class Judge:
     def _totals(self, calls: Sequence[Call]) -> Totals:
         return Totals.of(calls, self._settings.assessor.cost_today(calls))
 
-    def _write_baseline(self, results: Sequence[Result]) -> BaselineStatus:
+    def _write_baseline(self, results: Sequence[Result], *, passed: bool) -> BaselineStatus:
         settings = self._settings
         status = BaselineStatus(
             name=_shown(settings.baseline_path, self._config.invocation_params.dir),
@@ -249,7 +250,8 @@ class Judge:
             # another process may have written since this run began
             current = load(settings.baseline_path) or Baseline()
             merged = current.merged(entries, cards)
-            if entries or not settings.baseline_path.exists():
+            # tests without calls have a baseline too: an empty one
+            if entries or (passed and not settings.baseline_path.exists()):
                 write(settings.baseline_path, merged)
         except BaselineError as error:
             return BaselineStatus(name=status.name, mode="updated", error=str(error))

@@ -59,7 +59,8 @@ class Measure:
         self._counter = TokenCounter.load()  # tests may forbid files and network: read them now
         self._fixture_owners: dict[str, Owner] = {}
         self._reported_faults = 0
-        self.recorder = Recorder(wanted=wanted, call_sites=CallSites(config.rootpath))
+        self._call_sites = CallSites(config.rootpath)
+        self.recorder = Recorder(wanted=wanted, call_sites=self._call_sites)
         self._interposition = interposition(self.recorder)
 
     def pytest_sessionstart(self) -> None:
@@ -232,7 +233,9 @@ class Measure:
             self.look(measure)
             return tuple(measure.calls)
 
-        return CrashlensFixture(owner=measure.owner, calls=calls, record=record)
+        return CrashlensFixture(
+            owner=measure.owner, calls=calls, record=record, call_site=self._call_sites.here
+        )
 
     def _fixture_key(self, fixturedef: pytest.FixtureDef[Any]) -> str:
         path = Path(inspect.getfile(inspect.unwrap(fixturedef.func)))

@@ -111,8 +111,9 @@ class Comparison:
             if text or usd:
                 causes.append(Cause(kind, text or _OTHERWISE[kind], usd, model))
         # the path prices every call as the mean one; single long calls may be dearer
-        bands = (_difference(real_before, path[0]), _difference(path[-1], real_now))
-        if bands[0] is not None and bands[1] is not None and (usd := _sum(*bands)):
+        entering = _difference(real_before, path[0])
+        leaving = _difference(path[-1], real_now)
+        if entering is not None and leaving is not None and (usd := _sum(entering, leaving)):
             causes.append(Cause("input", "prices above the long-context threshold", usd, model))
         return causes
 

@@ -45,7 +45,7 @@ class _Reader:
 
     def begin(self, client: Any, request: Any) -> Any:
         try:
-            if _is_own_app(client):
+            if _is_own_app(client, request.url):
                 return None
             return self._recorder.begin(
                 request.method, str(request.url), lambda: request.content, request.headers
@@ -139,6 +139,10 @@ def _replace(
     return undo
 
 
-def _is_own_app(client: Any) -> bool:
+def _is_own_app(client: Any, url: Any) -> bool:
     transport = getattr(client, "_transport", None)
+    for pattern, mounted in getattr(client, "_mounts", {}).items():
+        if pattern.matches(url):
+            transport = mounted or transport
+            break
     return any(cls.__name__ in OWN_APP_TRANSPORTS for cls in type(transport).__mro__)

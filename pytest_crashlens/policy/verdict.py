@@ -70,8 +70,7 @@ def against_baseline(comparison: Comparison, limits: Limits) -> list[Finding]:
         return [
             Finding(
                 kind="vanished",
-                text=f"no call was seen, the baseline has {before.calls} "
-                "(a call out of sight costs as much as before)",
+                text=f"no call seen, the baseline has {before.calls} (out of sight is not cheaper)",
                 metric="calls",
                 before=before.calls,
                 now=0,
@@ -155,8 +154,7 @@ def _cost_increase(
         return [
             Finding(
                 kind="unpriced",
-                text=f"no price for {names}: what this change costs is unknown "
-                "(give a price under prices: in crashlens.yml)",
+                text=f"no price for {names} (set one under prices: in crashlens.yml)",
                 metric="cost",
                 before=comparison.before.cost(comparison.cards).usd,
                 now=None,

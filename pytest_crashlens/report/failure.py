@@ -69,7 +69,7 @@ def failure_lines(assessment: Assessment, accept_command: str) -> list[str]:
     parts = [
         [f"E   {first}"],
         table(findings),
-        [f"  {line}" for line in _said_in_words(findings) if line not in first],
+        [f"  {line}" for line in _said_in_words(findings, first)],
         [*why(assessment), *where(assessment.calls)],
         advice(assessment, accept_command),
     ]
@@ -80,10 +80,12 @@ def failure_lines(assessment: Assessment, accept_command: str) -> list[str]:
     return lines
 
 
-def _said_in_words(findings: Sequence[Finding]) -> list[str]:
-    """What the table cannot show, and where each policy was broken."""
+def _said_in_words(findings: Sequence[Finding], first: str) -> list[str]:
+    """What the table cannot show and the first line does not say, and where."""
     lines = []
     for finding in findings:
+        if sentence(finding) in first:
+            continue
         if finding.now is None or finding.kind in _IN_WORDS or finding.policy:
             note = "" if finding.blocks else "note: "
             site = f", at {finding.call_site}()" if finding.call_site else ""

@@ -11,7 +11,7 @@ from pytest_crashlens.report.failure import as_table, failure_lines, sentence
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
 
 ROWS_SHOWN = 20
-NARROWEST_NAME = 24
+NARROWEST_NAME = 20
 HEADER = ("test", "calls", "tokens", "baseline", "now", "change", "state")
 ATTENTION = frozenset({"over", "missing", "vanished", "accepted", "new", "cheaper", "moved"})
 
@@ -22,7 +22,7 @@ Line = tuple[str, str]
 def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     """The section ``LLM cost`` in ``width`` columns; empty when there is nothing to say."""
     if verbosity < 0:
-        return _one_line(run)
+        return _one_line(run, width)
     lines: list[Line] = []
     shown = [r for r in run.results if verbosity > 0 or _needs_attention(r, run)]
     lines += _rows(shown, verbosity, width)
@@ -48,7 +48,7 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     nothing = not (lines or run.spent.calls or run.simulated.calls or run.results)
     if nothing and run.baseline.mode == "compared":
         return []  # as in the baseline: nothing to say
-    return [*lines, *_total_lines(run)]
+    return [*lines, *_total_lines(run, width)]
 
 
 def _needs_attention(result: Result, run: RunResult) -> bool:
@@ -116,7 +116,7 @@ def _baseline_lines(run: RunResult) -> list[Line]:
                 "",
             ),
             (f"  {run.accept_command}", "good"),
-            (f"and commit {status.name}. From then on a rise fails the test that caused it.", ""),
+            (f"and commit {status.name}: from then on a rise fails its test.", ""),
         ]
     if status.mode != "updated":
         return []
@@ -137,41 +137,45 @@ def _baseline_lines(run: RunResult) -> list[Line]:
     return lines
 
 
-def _total_lines(run: RunResult) -> list[Line]:
-    lines: list[Line] = []
+def _total_lines(run: RunResult, width: int) -> list[Line]:
     if not run.spent.calls and not run.simulated.calls:
-        loaded = ", ".join(run.libraries)
-        why = (
-            f"loaded: {loaded}; calls through other clients, or mocks of the SDK itself, "
-            "are not seen"
-            if loaded
-            else "the tests loaded no HTTP client or SDK that is known"
-        )
-        return [(f"0 LLM calls captured ({why})", "warn")]
+        return _nothing_captured(run)
     failed = len(run.failed)
     tests = sum(1 for result in run.results if result.assessment.calls)
-    parts = [
+    head = f"{_plural(tests, 'test', 'tests')} with LLM calls{f', {failed} over' if failed else ''}"
+    totals = [
         f"{_totals_text(totals)} {word}"
         for totals, word in ((run.spent, "spent"), (run.simulated, "simulated"))
         if totals.calls
     ]
-    verdict = f", {failed} over" if failed else ""
-    lines.append(
-        (
-            f"{_plural(tests, 'test', 'tests')} with LLM calls{verdict}: {'; '.join(parts)}",
-            "bad" if failed and run.may_fail else "",
-        )
-    )
+    role = "bad" if failed and run.may_fail else ""
+    whole = f"{head}: {'; '.join(totals)}"
+    lines: list[Line] = [(whole, role)]
+    if len(whole) > width:
+        lines = [(head, role), *((f"  {text}", role) for text in totals)]
     if failed and not run.may_fail:
         lines.append(("not failed, because of --crashlens-no-fail", "warn"))
     return lines
 
 
-def _one_line(run: RunResult) -> list[Line]:
-    lines = _total_lines(run) if run.results or run.spent.calls or run.simulated.calls else []
+def _nothing_captured(run: RunResult) -> list[Line]:
+    if not run.libraries:
+        why = "the tests loaded no HTTP client or SDK that is known"
+        return [(f"0 LLM calls captured: {why}", "warn")]
+    return [
+        (f"0 LLM calls captured. Loaded: {', '.join(run.libraries)}.", "warn"),
+        ("  Calls through other clients, and mocks of the SDK itself, are not seen.", "warn"),
+    ]
+
+
+def _one_line(run: RunResult, width: int) -> list[Line]:
+    """What ``-q`` leaves: the totals, and what makes them incomplete."""
+    seen = run.results or run.spent.calls or run.simulated.calls
+    lines: list[Line] = [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
+    lines += _total_lines(run, width) if seen else []
     if run.baseline.error:
         lines.append((run.baseline.error, "bad"))
-    return [*((f"incomplete: {reason}", "warn") for reason in run.incomplete), *lines]
+    return lines
 
 
 def _totals_text(totals: Totals) -> str:
