@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -85,6 +85,7 @@ class Judge:
         self._settings = settings
         self._ledger = Ledger()
         self._assessments: dict[str, Assessment] = {}
+        self._failed_subtests: set[str] = set()
         self._incomplete: dict[str, None] = {}
         self._run: RunResult | None = None
 
@@ -104,6 +105,8 @@ class Judge:
 
     def _take(self, report: pytest.TestReport) -> None:
         if type(report).__name__ in _SUBTEST_REPORTS:
+            if report.failed:
+                self._failed_subtests.add(report.nodeid)
             return
         when = str(report.when)
         if when == "???":  # xdist's report of a crash
@@ -114,12 +117,23 @@ class Judge:
             self._incomplete["some tests ran without crashlens (is it off in a worker?)"] = None
         phase = None if plain is None else PhaseUsage.from_dict(plain)
         record = self._ledger.add(report.nodeid, when, phase)
-        if when == "setup" and not report.passed:
-            record.outcome = "error" if report.failed else report.outcome
-        elif when == "call":
-            record.outcome = "xfailed" if hasattr(report, "wasxfail") else report.outcome
+        if when == "setup":
+            self._failed_subtests.discard(report.nodeid)
+            if not report.passed:
+                record.outcome = "error" if report.failed else report.outcome
+        elif when == "teardown":
+            record.torn_down = report.passed
+        else:
+            record.outcome = self._outcome(report)
             if record.outcome == "passed" and not record.settings.get("ignore"):
                 self._judge(report, record)
+
+    def _outcome(self, report: pytest.TestReport) -> str:
+        if hasattr(report, "wasxfail"):
+            return "xpassed" if report.passed else "xfailed"
+        if report.passed and report.nodeid in self._failed_subtests:
+            return "failed"  # pytest says so only when the terminal asks
+        return report.outcome
 
     def _judge(self, report: pytest.TestReport, record: TestRecord) -> None:
         assessment = self._settings.assessor.assess(
@@ -202,25 +216,35 @@ class Judge:
 
     def _fixture_results(self) -> list[Result]:
         """Fixtures that outlive a test, and what tests' teardowns added: judged by the session."""
-        found: dict[str, Sequence[Call]] = {
-            key: max(workers.values(), key=lambda calls: sum(c.usage.total_tokens for c in calls))
-            for key, workers in self._ledger.fixtures.items()
-        }
-        for record in self._ledger.tests.values():
-            if record.teardown and record.outcome == "passed":
-                found[f"teardown:{record.nodeid}"] = record.teardown
         results = []
-        for name, calls in found.items():
-            prefix, _, nodeid = name.partition(":")
-            place = self._relative(nodeid)
-            assessment = self._settings.assessor.assess(
-                f"{prefix}:{place}",
-                "" if prefix == "fixture" else nodeid,  # no test can be named for a fixture
-                calls,
-                place=place,
-            )
-            results.append(Result(assessment=assessment, outcome="passed", fixture=True))
+        for key, nodeid, place, calls in (*self._fixtures(), *self._teardowns()):
+            if calls or self._is_known(key):
+                assessment = self._settings.assessor.assess(key, nodeid, calls, place=place)
+                results.append(Result(assessment=assessment, outcome="passed", fixture=True))
         return results
+
+    def _fixtures(self) -> Iterator[tuple[str, str, str, Sequence[Call]]]:
+        """Key, node id, place and calls of each fixture that was set up well."""
+        for name in self._ledger.set_up:
+            prefix, _, place = name.partition(":")
+            place = self._relative(place)
+            workers = self._ledger.fixtures.get(name, {}).values()
+            calls = max(
+                workers, key=lambda calls: sum(c.usage.total_tokens for c in calls), default=()
+            )
+            yield f"{prefix}:{place}", "", place, calls  # no test can be named for a fixture
+
+    def _teardowns(self) -> Iterator[tuple[str, str, str, Sequence[Call]]]:
+        """The same of each teardown that went well, after a test that did."""
+        for record in self._ledger.tests.values():
+            judged = record.outcome == "passed" and record.torn_down
+            if judged and not record.settings.get("ignore"):
+                key = f"teardown:{self._key(record)}"
+                yield key, record.nodeid, self._place(record), record.teardown
+
+    def _is_known(self, key: str) -> bool:
+        baseline = self._settings.baseline
+        return baseline is not None and key in baseline.entries
 
     def _totals(self, calls: Sequence[Call]) -> Totals:
         return Totals.of(calls, self._settings.assessor.cost_today(calls))

@@ -58,6 +58,7 @@ class Measure:
         self._fingerprint_key = run_id.encode()[:64]
         self._counter = TokenCounter.load()  # tests may forbid files and network: read them now
         self._fixture_owners: dict[str, Owner] = {}
+        self._set_up: list[str] = []
         self._reported_faults = 0
         self._call_sites = CallSites(config.rootpath)
         self.recorder = Recorder(wanted=wanted, call_sites=self._call_sites)
@@ -81,13 +82,13 @@ class Measure:
             measure.owner.finished = True
             self.recorder.owners.late.attempts += measure.owner.attempts
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        # no wrapper: those of others, which it may fail inside of, must have begun
         measure = item.stash[ITEM]
         measure.calls.clear()  # a rerun starts anew
         measure.settings = _marker_settings(item)
         measure.owner.task = measure.settings.get("task")
-        return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -126,7 +127,9 @@ class Measure:
         fixturedef.addfinalizer(lambda: teardown.__exit__(None, None, None))
         try:
             with owners.at_work(owner), self._fixture_in_context(fixturedef, owner):
-                return (yield)
+                result = yield
+            self._set_up.append(key)
+            return result
         finally:
             fixturedef.addfinalizer(lambda: teardown.__enter__() and None)
 
@@ -172,9 +175,11 @@ class Measure:
                 for name, owner in self._fixture_owners.items()
                 if (calls := tuple(self.read(self.recorder.take(owner))))
             },
+            set_up=tuple(self._set_up),
             late=tuple(self.read(self.recorder.take(self.recorder.owners.late))),
             faults=self._new_faults(),
         )
+        self._set_up.clear()
         setattr(report, PhaseUsage.ATTRIBUTE, phase.to_dict())
         return report
 
@@ -266,7 +271,11 @@ def _marker_settings(item: pytest.Item) -> dict[str, Any]:
                 )
             closer = limits_from_marker(marker.kwargs)
         except ConfigError as error:
-            pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
+            fault = f"{item.nodeid}: {error}"
+        else:
+            fault = None
+        if fault:  # outside the except clause, else its chain of errors is shown
+            pytest.fail(fault, pytrace=False)
         limits = limits.over(closer.limits)
         for name in ("task", "key", "ignore"):
             if name in marker.kwargs:

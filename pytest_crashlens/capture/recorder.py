@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
@@ -152,8 +153,8 @@ class Recorder:
                 attempt.error = type(error).__name__
 
     def fault(self, place: str, error: BaseException) -> None:
-        """Note a fault of ours at ``place``."""
-        line = f"{place}: {type(error).__name__}: {error}"
+        """Note a fault of ours at ``place``; not its message, which may quote a prompt."""
+        line = f"{place}: {type(error).__name__}{_raised_at(error)}"
         if line not in self.faults:
             self.faults.append(line)
 
@@ -185,6 +186,16 @@ class Recorder:
 
 def _chosen(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     return {name: value for name in names if (value := headers.get(name)) is not None}
+
+
+def _raised_at(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    filename = trace.tb_frame.f_code.co_filename
+    return f" ({filename[filename.rfind(os.sep) + 1 :]}:{trace.tb_lineno})"
 
 
 def _lane() -> str:

@@ -46,6 +46,8 @@ class Call:
     """Keyed hash of the request's body: equal bodies are equal within one run."""
     task: str | None = None
     call_site: str | None = None
+    stated_cost_usd: str | None = None
+    """USD that the answer itself states (some gateways), as exact text: a fact beside our price."""
     note: str | None = None
     """What a reader should know of this reading (``no usage in the stream: pass ...``)."""
 

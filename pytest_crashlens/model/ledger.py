@@ -19,9 +19,14 @@ class TestRecord:
     attempts: list[list[Call]] = field(default_factory=list)
     """Calls of setup and test function, an inner list for each time the test was run."""
     teardown: list[Call] = field(default_factory=list)
-    """Calls of all teardowns: spent, but too late to be judged with the test."""
+    """Calls of the last attempt's teardown: too late to be judged with the test."""
+    earlier_teardowns: list[Call] = field(default_factory=list)
+    """Calls of the other attempts' teardowns."""
     outcome: str = "not run"
-    """``passed``, ``failed``, ``skipped``, ``xfailed``, ``rerun`` or ``error`` (in setup)."""
+    """``passed``, ``failed``, ``skipped``, ``xfailed``, ``xpassed``, ``rerun`` or ``error`` (in
+    setup)."""
+    torn_down: bool = False
+    """Whether the teardown of the last attempt went well, so that its calls are all there."""
 
     __test__ = False
 
@@ -35,6 +40,7 @@ class TestRecord:
         """Calls of all attempts: what was spent."""
         for attempt in self.attempts:
             yield from attempt
+        yield from self.earlier_teardowns
         yield from self.teardown
 
 
@@ -45,6 +51,8 @@ class Ledger:
         self.tests: dict[str, TestRecord] = {}
         self.fixtures: dict[str, dict[str, list[Call]]] = {}
         """By fixture key, then by worker: each worker sets a session fixture up anew."""
+        self.set_up: dict[str, None] = {}
+        """Keys of the fixtures whose setup went well."""
         self.late: list[Call] = []
         self.faults: dict[str, None] = {}
         self.libraries: dict[str, None] = {}
@@ -55,6 +63,8 @@ class Ledger:
         record = self.tests.setdefault(nodeid, TestRecord(nodeid))
         if when == "setup" or not record.attempts:
             record.attempts.append([])
+            record.earlier_teardowns += record.teardown
+            record.teardown, record.torn_down = [], False
         if phase is not None:
             record.settings = phase.settings or record.settings
             (record.teardown if when == "teardown" else record.attempts[-1]).extend(phase.calls)
@@ -65,6 +75,7 @@ class Ledger:
         """Take in what belongs to no single test."""
         for key, calls in phase.fixtures.items():
             self.fixtures.setdefault(key, {}).setdefault(phase.worker, []).extend(calls)
+        self.set_up |= dict.fromkeys(phase.set_up)
         self.late.extend(phase.late)
         self.faults |= dict.fromkeys(phase.faults)
         self.libraries |= dict.fromkeys(phase.libraries)

@@ -26,6 +26,8 @@ class PhaseUsage:
     """Calls of the test itself."""
     fixtures: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
     """Calls of fixtures that outlive one test, by ``fixture:path::name``."""
+    set_up: tuple[str, ...] = ()
+    """Fixtures that outlive one test and were set up well, each told once."""
     late: tuple[Call, ...] = ()
     """Calls sent after their test had finished, or outside any test."""
     faults: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ class PhaseUsage:
             "fixtures": {
                 name: [call.to_dict() for call in calls] for name, calls in self.fixtures.items()
             },
+            "set_up": list(self.set_up),
             "late": [call.to_dict() for call in self.late],
             "faults": list(self.faults),
             "libraries": list(self.libraries),
@@ -55,6 +58,7 @@ class PhaseUsage:
             settings=plain["settings"],
             calls=_calls(plain["calls"]),
             fixtures={name: _calls(calls) for name, calls in plain["fixtures"].items()},
+            set_up=tuple(plain["set_up"]),
             late=_calls(plain["late"]),
             faults=tuple(plain["faults"]),
             libraries=tuple(plain["libraries"]),

@@ -141,8 +141,11 @@ def _total_lines(run: RunResult, width: int) -> list[Line]:
     if not run.spent.calls and not run.simulated.calls:
         return _nothing_captured(run)
     failed = len(run.failed)
-    tests = sum(1 for result in run.results if result.assessment.calls)
-    head = f"{_plural(tests, 'test', 'tests')} with LLM calls{f', {failed} over' if failed else ''}"
+    spending = [result.fixture for result in run.results if result.assessment.calls]
+    fixtures = spending.count(True)
+    also = f" and {_plural(fixtures, 'fixture', 'fixtures')}" if fixtures else ""
+    tests = _plural(len(spending) - fixtures, "test", "tests")
+    head = f"{tests}{also} with LLM calls{f', {failed} over' if failed else ''}"
     totals = [
         f"{_totals_text(totals)} {word}"
         for totals, word in ((run.spent, "spent"), (run.simulated, "simulated"))
