@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from pytest_crashlens.baseline.entry import Entry
+from pytest_crashlens.baseline.entry import Entry, Kind
 from pytest_crashlens.baseline.file import Baseline, load, write
 from pytest_crashlens.errors import BaselineError
 from pytest_crashlens.measure import REST
@@ -263,7 +263,8 @@ class Judge:
         kept_back = []
         for result in results:
             assessment = result.assessment
-            if not result.judged or not _is_news(assessment):
+            stored = settings.baseline.entries.get(assessment.key) if settings.baseline else None
+            if not result.judged or not _is_news(assessment, stored):
                 continue
             if assessment.verdict.failed:
                 kept_back.append(assessment.key)
@@ -340,22 +341,22 @@ def relative_key(nodeid: str, root: PurePath, folder: PurePath) -> str:
     return f"{PurePath(relative).as_posix()}{separator}{name}"
 
 
-def _is_news(assessment: Assessment) -> bool:
+def _is_news(assessment: Assessment, stored: Entry | None) -> bool:
     """Whether an update rewrites the entry.
 
     Replayed ones whenever they differ; live ones only when they are out of tolerance or of another
     shape, else every update would touch them all.
     """
-    comparison = assessment.comparison
-    if comparison is None:
+    now = assessment.now
+    if stored is None:
         return bool(assessment.calls)
-    if not comparison.live or assessment.accepted:
-        return not comparison.identical or comparison.before.live != comparison.now.live
-    shapes = [
-        [(block.kind, block.calls) for block in entry.blocks]
-        for entry in (comparison.before, comparison.now)
-    ]
-    return shapes[0] != shapes[1]
+    if not (stored.live and now.live) or assessment.accepted:
+        return stored != now
+    return _shape(stored) != _shape(now)
+
+
+def _shape(entry: Entry) -> list[tuple[Kind, int]]:
+    return [(block.kind, block.calls) for block in entry.blocks]
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -262,6 +262,7 @@ def _marker_settings(item: pytest.Item) -> dict[str, Any]:
     """Settings of the test's crashlens markers, the closest one winning key by key."""
     limits = Limits()
     settings: dict[str, Any] = {}
+    fault = ""
     for marker in item.iter_markers("crashlens"):
         try:
             if marker.args:
@@ -272,9 +273,7 @@ def _marker_settings(item: pytest.Item) -> dict[str, Any]:
             closer = limits_from_marker(marker.kwargs)
         except ConfigError as error:
             fault = f"{item.nodeid}: {error}"
-        else:
-            fault = None
-        if fault:  # outside the except clause, else its chain of errors is shown
+        if fault:  # here, as in the except clause both errors would be shown
             pytest.fail(fault, pytrace=False)
         limits = limits.over(closer.limits)
         for name in ("task", "key", "ignore"):

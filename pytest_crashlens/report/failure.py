@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from tabulate import tabulate
+
 from pytest_crashlens.baseline.compare import Cause, percent_change
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.money import format_usd, format_usd_change
@@ -116,8 +118,6 @@ def table(findings: Sequence[Finding]) -> list[str]:
 
 def as_table(rows: Iterable[Sequence[str]]) -> list[str]:
     """Plain columns, the first one left, the others right; the first row is the header."""
-    from tabulate import tabulate
-
     # a header handed over as one would widen each column by its padding
     cells = [tuple(row) for row in rows]
     text = tabulate(
