@@ -146,7 +146,8 @@ class Judge:
         self._assessments[record.nodeid] = assessment
         if assessment.verdict.failed and self._settings.may_fail:
             started_in = self._config.invocation_params.dir
-            shown = relative_key(record.nodeid, self._config.rootpath, started_in)
+            test = self._without_group(record.nodeid)
+            shown = relative_key(test, self._config.rootpath, started_in)
             report.longrepr = CostFailure(  # type: ignore[assignment]  # what pytest asks of one
                 replace(assessment, nodeid=shown), self._settings.accept_command
             )

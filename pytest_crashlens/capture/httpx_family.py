@@ -10,7 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from pytest_crashlens.capture.recorder import Attempt, Recorder
+from pytest_crashlens.capture.attempt import Attempt
+from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.capture.tee import tee_classes
 
 OWN_APP_TRANSPORTS = frozenset({"ASGITransport", "WSGITransport", "_TestClientTransport"})

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pytest_crashlens.capture.recorder import Attempt
+from pytest_crashlens.capture.attempt import Attempt
 
 
 @dataclass(eq=False, slots=True)

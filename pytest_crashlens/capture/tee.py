@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from pytest_crashlens.capture.recorder import Attempt, Recorder
+from pytest_crashlens.capture.attempt import Attempt
+from pytest_crashlens.capture.recorder import Recorder
 
 
 def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
