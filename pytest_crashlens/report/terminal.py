@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from pytest_crashlens.baseline.compare import percent_change
-from pytest_crashlens.model.money import format_usd
+from pytest_crashlens.model.money import format_usd, format_usd_change
 from pytest_crashlens.pricing.card import Cost
 from pytest_crashlens.report.failure import as_table, failure_lines, sentence
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
@@ -33,10 +34,7 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
             lines += [(line, "") for line in rest]
     for finding in run.session.findings:
         lines.append((f"session: {sentence(finding)}", "bad" if finding.blocks else "warn"))
-    for result in run.results:
-        for finding in result.assessment.verdict.findings:
-            if not finding.blocks:
-                lines.append((f"note: {result.assessment.key}: {sentence(finding)}", "warn"))
+    lines += _notes(run)
     if run.late:
         sites = ", ".join(call_sites(run.late)[:3]) or "no line of the project"
         lines.append(
@@ -49,6 +47,31 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     if nothing and run.baseline.mode == "compared":
         return []  # as in the baseline: nothing to say
     return [*lines, *_total_lines(run, width)]
+
+
+def _notes(run: RunResult) -> list[Line]:
+    """What fails nothing and should be known all the same."""
+    lines: list[Line] = []
+    for result in run.results:
+        assessment = result.assessment
+        for finding in assessment.verdict.findings:
+            if not finding.blocks:
+                lines.append((f"note: {assessment.key}: {sentence(finding)}", "warn"))
+        if result.state in ("cheaper", "moved") and assessment.comparison:
+            for cause in assessment.comparison.causes():
+                if cause.kind == "model":
+                    lines.append((f"note: {assessment.key}: {cause.text}", ""))
+    changes = [result.assessment.price_list_change for result in run.results]
+    change = sum((change for change in changes if change), Decimal(0))
+    if change:
+        lines.append(
+            (
+                f"note: at today's price list this run costs {format_usd_change(change)} against "
+                "the baseline's; not counted",
+                "",
+            )
+        )
+    return lines
 
 
 def _needs_attention(result: Result, run: RunResult) -> bool:
