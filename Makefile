@@ -4,7 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: venv demo test lint clean
+OLDER_VENV := .venv-older-sdks
+OLDER_BIN := $(OLDER_VENV)/bin
+OLDER_INSTALLED := $(OLDER_VENV)/.installed
+OLDER_TESTS := tests/integration/test_capture_sdks.py tests/integration/test_gauntlet.py \
+	tests/packaging/test_sdk_clients.py
+
+.PHONY: venv demo test test-older-sdks lint clean
 
 venv: $(INSTALLED)
 
@@ -16,11 +22,22 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group test --group lint
 	@touch $@
 
+# The same package beside SDKs that are still on httpx.
+$(OLDER_INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(OLDER_VENV)
+	$(OLDER_BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(OLDER_BIN)/python -m pip install --quiet --editable . --group older-sdks
+	@touch $@
+
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+test-older-sdks: $(OLDER_INSTALLED)
+	$(OLDER_BIN)/python -m pytest $(OLDER_TESTS) \
+		-k "not gauntlet or config and (swapped or cache_lost or extra_calls)"
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
@@ -28,4 +45,4 @@ lint: $(INSTALLED)
 	$(BIN)/python -m mypy
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OLDER_VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import aclosing, contextmanager
@@ -32,6 +33,10 @@ NAME = "crashlens-measure"
 ITEM = pytest.StashKey["ItemMeasure"]()
 LIBRARIES = ("httpx", "httpx2", "requests", "aiohttp", "botocore", "openai", "anthropic")
 """What tells a reader of "0 calls" where they may have gone."""
+
+
+_XUNIT_NAME = re.compile(r"^_(?:xunit|unittest)_(\w+?)_fixture_.*$")
+"""pytest's own name for ``setup_module`` and the like, which tells of the class or file too."""
 
 
 class ItemMeasure:
@@ -114,12 +119,12 @@ class Measure:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any]
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         if fixturedef.scope == "function":
             with self._fixture_in_context(fixturedef, self.recorder.owners.running):
                 return (yield)
-        key = self._fixture_key(fixturedef)
+        key = self._fixture_key(fixturedef, request)
         owner = self._fixture_owners.setdefault(key, Owner(key))
         owners = self.recorder.owners
         teardown = owners.at_work(owner)
@@ -242,11 +247,27 @@ class Measure:
             owner=measure.owner, calls=calls, record=record, call_site=self._call_sites.here
         )
 
-    def _fixture_key(self, fixturedef: pytest.FixtureDef[Any]) -> str:
-        path = Path(inspect.getfile(inspect.unwrap(fixturedef.func)))
-        if path.is_relative_to(self._rootpath):
-            path = path.relative_to(self._rootpath)
-        return f"fixture:{path.as_posix()}::{fixturedef.argname}"
+    def _fixture_key(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> str:
+        """``fixture:path::name``: one key for each place and parameter it is set up for.
+
+        So a run of some of the tests uses as much under each key as a run of all.
+        """
+        place = request.node.nodeid
+        if fixturedef.scope == "session":
+            place = self._place_of(inspect.unwrap(fixturedef.func))
+        name = _XUNIT_NAME.sub(r"\1", fixturedef.argname)
+        parameter = "" if fixturedef.params is None else f"[{getattr(request, 'param_index', 0)}]"
+        return f"fixture:{place}::{name}{parameter}"
+
+    def _place_of(self, function: Callable[..., Any]) -> str:
+        """The project's file that defines ``function``; its module where that is installed."""
+        code = getattr(function, "__code__", None)
+        path = Path(code.co_filename) if code else Path()
+        if path.is_relative_to(self._rootpath) and "site-packages" not in path.parts:
+            return path.relative_to(self._rootpath).as_posix()
+        return getattr(function, "__module__", "")
 
     def _new_faults(self) -> tuple[str, ...]:
         faults = self.recorder.faults[self._reported_faults :]

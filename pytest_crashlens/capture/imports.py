@@ -37,7 +37,10 @@ class Interposition:
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         while self._undo:
-            self._undo.pop()()
+            try:
+                self._undo.pop()()
+            except Exception as fault:  # the others must be put back all the same
+                self._fault("removal of a patch", fault)
 
     def _apply(self, name: str, module: ModuleType) -> None:
         try:

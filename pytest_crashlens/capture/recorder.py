@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from threading import get_ident
 from typing import Any
@@ -16,7 +17,15 @@ from pytest_crashlens.capture.owners import Owner, Owners
 from pytest_crashlens.model.exchange import Ended, Exchange
 
 REQUEST_HEADERS = ("content-type", "x-stainless-retry-count")
-RESPONSE_HEADERS = ("content-type", "content-encoding")
+RESPONSE_HEADERS = (
+    "content-type",
+    "content-encoding",
+    # in which Bedrock counts the tokens of models whose answers do not
+    "x-amzn-bedrock-input-token-count",
+    "x-amzn-bedrock-output-token-count",
+    "x-amzn-bedrock-cache-read-input-token-count",
+    "x-amzn-bedrock-cache-write-input-token-count",
+)
 
 
 class Recorder:
@@ -77,7 +86,8 @@ class Recorder:
 
     def leave(self, token: Token[Attempt | None]) -> None:
         """The request is no longer in flight in this context."""
-        self._in_flight.reset(token)
+        with suppress(ValueError):  # given up in another context than begun: it dies with that
+            self._in_flight.reset(token)
 
     def answered(self, attempt: Attempt, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers have arrived."""

@@ -21,7 +21,10 @@ def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
             attempt = self._attempt
             try:
                 for chunk in self._stream:
-                    attempt.keep(chunk)
+                    try:
+                        attempt.keep(chunk)
+                    except Exception as fault:
+                        recorder.fault("capture of a stream", fault)
                     yield chunk
             except GeneratorExit:
                 raise
@@ -42,7 +45,10 @@ def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
             inner = self._stream.__aiter__()
             try:
                 async for chunk in inner:
-                    attempt.keep(chunk)
+                    try:
+                        attempt.keep(chunk)
+                    except Exception as fault:
+                        recorder.fault("capture of a stream", fault)
                     yield chunk
             except GeneratorExit:
                 raise
@@ -71,4 +77,6 @@ class _Tee:
 
     def __getattr__(self, name: str) -> Any:
         # httpx2 reads response.stream.elapsed; users may know more of their transport's stream
+        if name == "_stream":  # asked for while a copy is being made, which has nothing yet
+            raise AttributeError(name)
         return getattr(self._stream, name)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_crashlens import __version__
+from pytest_crashlens.cli import meter
 from pytest_crashlens.errors import CrashlensError
 
 
@@ -27,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="the file; default: crashlens.yml or .github/crashlens.yml in this folder",
     )
+    meter.add_to(commands)
     given = parser.parse_args(arguments)
+    if given.command == "meter":
+        return meter.run(given)
     return _validate(given.config)
 
 

@@ -32,7 +32,8 @@ class Call:
     ended: Ended = "complete"
     error: str | None = None
     billed: bool = True
-    """False: refused by the provider (HTTP error) or never sent (no connection); costs nothing."""
+    """False: refused by the provider (HTTP error), never sent (no connection) or free of charge by
+    the provider's documentation; costs nothing."""
     attempts: int = 1
     streaming: bool = False
     live: bool = False

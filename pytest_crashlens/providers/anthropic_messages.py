@@ -26,6 +26,7 @@ from pytest_crashlens.providers.reading import (
     requested,
     tier,
 )
+from pytest_crashlens.providers.stated_cost import stated_cost
 
 _PATH = re.compile(r"/messages/?$")
 _TELLING = (b'"message_start"', b'"message_delta"', b'"error"')
@@ -111,6 +112,7 @@ def _reading(
         service_tier=tier(raw.get("speed"), raw.get("service_tier")),
         texts=None if complete or output is None else _texts(request, output),
         error=error_name(error) if error else None,
+        stated_cost_usd=stated_cost(raw),
         note=notes(note, None if error else missing),
     )
 

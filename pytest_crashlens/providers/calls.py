@@ -116,7 +116,7 @@ def _call(
 ) -> Call:
     last = attempts[-1]
     reading = registry.read(known, last, request)
-    billed = _billed(last, reading)
+    billed = _billed(last, reading) and not reading.free
     usage, source, note = _measured(reading, count) if billed else (Usage(), "none", None)
     fingerprint = blake2b(last.request_body, key=fingerprint_key, digest_size=8)
     return Call(
@@ -140,6 +140,7 @@ def _call(
         fingerprint=fingerprint.hexdigest(),
         task=last.task,
         call_site=last.call_site,
+        stated_cost_usd=reading.stated_cost_usd if billed else None,
         note=notes(reading.note, note),
     )
 

@@ -24,6 +24,7 @@ from pytest_crashlens.providers.reading import (
     requested,
     tier,
 )
+from pytest_crashlens.providers.stated_cost import stated_cost
 
 _PATH = re.compile(r"/chat/completions/?$")
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
@@ -95,6 +96,7 @@ def _reading(
         ),
         texts=None if complete else _texts(request, chunks),
         error=error_name(error) if error else None,
+        stated_cost_usd=stated_cost(raw),
         note=notes(note, None if complete or error else _missing(request, streaming)),
     )
 

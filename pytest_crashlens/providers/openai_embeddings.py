@@ -20,6 +20,7 @@ from pytest_crashlens.providers.reading import (
     requested,
     tier,
 )
+from pytest_crashlens.providers.stated_cost import stated_cost
 
 _PATH = re.compile(r"/embeddings/?$")
 
@@ -60,6 +61,7 @@ class OpenAIEmbeddings:
             service_tier=tier(answer.get("service_tier")),
             texts=None if complete or error else _texts(request),
             error=error_name(error) if error else None,
+            stated_cost_usd=stated_cost(raw),
             note=notes(note, None if complete or error else "no usage in the answer"),
         )
 

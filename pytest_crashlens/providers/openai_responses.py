@@ -26,6 +26,7 @@ from pytest_crashlens.providers.reading import (
     requested,
     tier,
 )
+from pytest_crashlens.providers.stated_cost import stated_cost
 
 _PATH = re.compile(r"/responses(?:/compact)?/?$")
 _TELLING = (
@@ -115,6 +116,7 @@ def _reading(
         service_tier=tier(answer.get("service_tier")),
         texts=_texts(request, output) if countable else None,
         error=error_name(error) if error else None,
+        stated_cost_usd=stated_cost(answer.get("usage")),
         note=notes(
             note,
             None if error else missing,

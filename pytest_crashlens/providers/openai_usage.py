@@ -23,7 +23,7 @@ def read_usage(raw: object) -> tuple[Usage, str | None]:
     usage = _parts(stated)
     usage, outside = _with_outside(usage, stated.count("total_tokens"))
     usage, beside = _with_reasoning(usage)
-    usage, oversized = _without_oversized(usage)
+    usage, oversized = without_oversized(usage)
     return usage, notes(stated.note, outside, beside, oversized)
 
 
@@ -82,7 +82,7 @@ def _with_reasoning(usage: Usage) -> tuple[Usage, str | None]:
     return usage, "reasoning exceeds completion: counted beside it"
 
 
-def _without_oversized(usage: Usage) -> tuple[Usage, str | None]:
+def without_oversized(usage: Usage) -> tuple[Usage, str | None]:
     """``usage`` without the parts that cannot be parts, being larger than their whole."""
     wholes = {
         "cache_read_tokens": usage.input_tokens,

@@ -5,7 +5,6 @@ Whatever comes from the wire is hostile until read by one of these: they never r
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.usage import Usage
+from pytest_crashlens.providers.stated_cost import loads
 
 _STANDARD_TIERS = frozenset({"standard", "default", "auto", "on_demand"})
 """``on_demand`` is what Groq calls its standard tier."""
@@ -45,11 +45,15 @@ class Request:
     body: Mapping[str, Any]
     model: str | None
     max_output_tokens: int | None = None
+    in_stream: bool = False
+    """Whether its path asks for a stream."""
+    free: bool = False
+    """Whether the provider's documentation says that such calls are free of charge."""
 
     @property
     def streams(self) -> bool:
         """Whether it asks for a stream."""
-        return self.body.get("stream") is True
+        return self.in_stream or self.body.get("stream") is True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,10 @@ class Reading:
     """Set where the usage is not complete and something can be counted."""
     error: str | None = None
     """The provider's name for an error that it answered with a 2xx status."""
+    stated_cost_usd: str | None = None
+    """What the answer says it costs, as exact decimal text."""
+    free: bool = False
+    """Whether such calls are free of charge."""
     note: str | None = None
 
 
@@ -171,7 +179,7 @@ def notes(*parts: str | None) -> str | None:
 def decode_json(data: bytes) -> object:
     """The JSON value in ``data``; None where there is none. Wrong bytes become U+FFFD."""
     try:
-        return json.loads(data.decode("utf-8-sig", "replace"))
+        return loads(data)
     except (ValueError, RecursionError):
         return None
 

@@ -6,17 +6,68 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pytest_crashlens.model.exchange import Exchange
+from pytest_crashlens.providers.anthropic_complete import AnthropicComplete
 from pytest_crashlens.providers.anthropic_messages import AnthropicMessages
+from pytest_crashlens.providers.bedrock_agents import BedrockAgents, BedrockKnowledge
+from pytest_crashlens.providers.bedrock_converse import BedrockConverse
+from pytest_crashlens.providers.bedrock_invoke import BedrockInvoke
+from pytest_crashlens.providers.cohere import CohereChat, CohereEmbeddings, CohereGenerate
+from pytest_crashlens.providers.gemini import GeminiGenerate
+from pytest_crashlens.providers.gemini_embeddings import (
+    GeminiEmbeddings,
+    GooglePredict,
+    VertexEmbeddings,
+)
+from pytest_crashlens.providers.gemini_interactions import GeminiInteractions
+from pytest_crashlens.providers.huggingface import HuggingFaceInference
+from pytest_crashlens.providers.mistral import MistralAgents, MistralFIM, MistralOCR
+from pytest_crashlens.providers.ollama import OllamaChat, OllamaEmbeddings, OllamaGenerate
+from pytest_crashlens.providers.openai_audio import OpenAISpeech, OpenAITranscriptions
 from pytest_crashlens.providers.openai_chat import OpenAIChat
+from pytest_crashlens.providers.openai_completions import OpenAICompletions
 from pytest_crashlens.providers.openai_embeddings import OpenAIEmbeddings
+from pytest_crashlens.providers.openai_images import OpenAIImages
+from pytest_crashlens.providers.openai_moderations import OpenAIModerations
 from pytest_crashlens.providers.openai_responses import OpenAIResponses
 from pytest_crashlens.providers.reading import Reading, Request, WireFormat, notes
+from pytest_crashlens.providers.rerank import Rerank
+from pytest_crashlens.providers.speech import Speech
+from pytest_crashlens.providers.vertex_publishers import VERTEX_ANTHROPIC, VERTEX_OTHERS
 
 FORMATS: tuple[WireFormat, ...] = (
     OpenAIChat(),
     OpenAIResponses(),
     AnthropicMessages(),
     OpenAIEmbeddings(),
+    GeminiGenerate(),
+    GeminiInteractions(),
+    GeminiEmbeddings(),
+    VertexEmbeddings(),
+    GooglePredict(),
+    VERTEX_ANTHROPIC,
+    VERTEX_OTHERS,
+    CohereChat(),
+    CohereGenerate(),
+    CohereEmbeddings(),
+    Rerank(),
+    OllamaChat(),
+    OllamaGenerate(),
+    OllamaEmbeddings(),
+    MistralFIM(),
+    MistralAgents(),
+    MistralOCR(),
+    HuggingFaceInference(),
+    AnthropicComplete(),
+    BedrockConverse(),
+    BedrockInvoke(),
+    BedrockAgents(),
+    BedrockKnowledge(),
+    OpenAICompletions(),
+    OpenAIImages(),
+    OpenAITranscriptions(),
+    OpenAISpeech(),
+    OpenAIModerations(),
+    Speech(),
 )
 
 
@@ -55,6 +106,7 @@ def read(known: WireFormat, exchange: Exchange, request: Request) -> Reading:
         reading,
         model_requested=request.model,
         max_output_tokens=request.max_output_tokens,
+        free=request.free,
     )
 
 

@@ -45,8 +45,15 @@ def headline(assessment: Assessment) -> str:
         return f"LLM cost: {sentence(first)}"
     change = percent_change(Decimal(first.before), Decimal(first.now))
     causes = assessment.comparison.causes() if assessment.comparison else ()
-    because = f": {causes[0].text}" if causes else ""
+    moved = [cause for cause in causes if _moves(cause, first.metric or "")]
+    because = f": {moved[0].text}" if moved else ""
     return f"LLM {first.metric} {change}{because}"
+
+
+def _moves(cause: Cause, metric: str) -> bool:
+    """Whether ``cause`` can be why ``metric`` rose: longer answers do not make input dearer."""
+    other = {"input": "output", "output": "input"}.get(metric.partition(" ")[0])
+    return cause.kind != other
 
 
 def sentence(finding: Finding) -> str:

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anthropic  # noqa: F401 - loaded once here: an inner run forgets what it imported itself
+# loaded once here: an inner run forgets what it was the first to import, and httpcore's table of
+# exceptions breaks when it is loaded twice
+import anthropic  # noqa: F401
 import genai_prices.data  # noqa: F401
+import httpcore  # noqa: F401
+import httpcore2  # noqa: F401
 import openai  # noqa: F401
 import pytest
+import tiktoken_ext.openai_public  # noqa: F401
 
+import pytest_crashlens.session  # noqa: F401
 from tests.llm_server import LLMServer
 
 INI = """

@@ -9,6 +9,9 @@ import hypothesis  # noqa: F401 - loaded once here: else its plugin loads it at 
 
 from tests.integration.conftest import Project
 
+LEAN = tuple(f"-pno:{name}" for name in ("hypothesispytest", "recording", "anyio", "fakefs"))
+"""Leaves out plugins that cost each process of its own a second or more."""
+
 Calls = int | dict[str, Any] | list[dict[str, Any]]
 """Input tokens of one call; or arguments of ``crashlens.record``; or several of these."""
 

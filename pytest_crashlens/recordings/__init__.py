@@ -1,0 +1,1 @@
+"""HTTP exchanges that somebody kept in files: cassettes, HAR files, lines of JSON."""
