@@ -18,7 +18,7 @@ from pytest_crashlens.model.ledger import Ledger, TestRecord
 from pytest_crashlens.model.phase_usage import PhaseUsage
 from pytest_crashlens.policy.assess import Assessment, Assessor
 from pytest_crashlens.policy.limits import Limits
-from pytest_crashlens.policy.verdict import Verdict
+from pytest_crashlens.policy.verdict import Finding, Verdict
 from pytest_crashlens.pricing.card import RateCard
 from pytest_crashlens.report.failure import failure_lines, headline
 from pytest_crashlens.report.json_report import to_json
@@ -85,7 +85,9 @@ class Judge:
         self._settings = settings
         self._ledger = Ledger()
         self._assessments: dict[str, Assessment] = {}
+        self._keys: dict[str, str] = {}
         self._failed_subtests: set[str] = set()
+        self._unjudged = False
         self._incomplete: dict[str, None] = {}
         self._run: RunResult | None = None
 
@@ -136,13 +138,23 @@ class Judge:
         return report.outcome
 
     def _judge(self, report: pytest.TestReport, record: TestRecord) -> None:
+        key = self._key(record)
         assessment = self._settings.assessor.assess(
-            self._key(record),
+            key,
             record.nodeid,
             record.calls,
             place=self._place(record),
             marker=Limits.from_dict(record.settings.get("limits", {})),
         )
+        owner = self._keys.setdefault(key, record.nodeid)
+        if owner != record.nodeid:
+            shared = Finding(
+                kind="shared_key",
+                text=f"its key {key!r} is that of {owner} too; give each test a key of its own",
+            )
+            assessment = replace(
+                assessment, verdict=Verdict((shared, *assessment.verdict.findings))
+            )
         self._assessments[record.nodeid] = assessment
         if assessment.verdict.failed and self._settings.may_fail:
             started_in = self._config.invocation_params.dir
@@ -163,9 +175,7 @@ class Judge:
             run = self._run = self._finish(passed=passed)
         except Exception as fault:
             self._note_fault("the end of the run", fault)
-            self._run = self._incomplete_run()
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-            return
+            run = self._run = self._incomplete_run()
         if run.session_failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -185,6 +195,7 @@ class Judge:
             may_fail=self._settings.may_fail,
             late=tuple(self._ledger.late),
             incomplete=(*self._incomplete, *self._ledger.faults),
+            unjudged=self._unjudged,
             notices=self._settings.notices,
             libraries=tuple(self._ledger.libraries),
             accept_command=self._settings.accept_command,
@@ -319,6 +330,7 @@ class Judge:
         return relative_key(nodeid, self._config.rootpath, self._settings.baseline_path.parent)
 
     def _note_fault(self, place: str, fault: Exception) -> None:
+        self._unjudged = True
         self._incomplete[f"{place}: {type(fault).__name__}: {fault}"] = None
 
     def _incomplete_run(self) -> RunResult:
@@ -329,7 +341,9 @@ class Judge:
             spent=nothing,
             simulated=nothing,
             baseline=BaselineStatus(name="", mode="off"),
+            may_fail=self._settings.may_fail,
             incomplete=tuple(self._incomplete),
+            unjudged=True,
         )
 
 

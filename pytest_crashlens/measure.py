@@ -66,7 +66,9 @@ class Measure:
         self._set_up: list[str] = []
         self._reported_faults = 0
         self._call_sites = CallSites(config.rootpath)
-        self.recorder = Recorder(wanted=wanted, call_sites=self._call_sites)
+        self.recorder = Recorder(
+            wanted=functools.lru_cache(maxsize=1024)(wanted), call_sites=self._call_sites
+        )
         self._interposition = interposition(self.recorder)
 
     def pytest_sessionstart(self) -> None:

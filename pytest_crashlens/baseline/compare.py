@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytest_crashlens.baseline.entry import Block, Entry
 from pytest_crashlens.model.money import EXACT
-from pytest_crashlens.model.usage import USAGE_FIELDS, Usage, total
+from pytest_crashlens.model.usage import OUTPUT_FIELDS, USAGE_FIELDS, Usage, total
 from pytest_crashlens.pricing.card import Cost, RateCard, cost
 
 CauseKind = Literal["model", "calls", "input", "cache", "output", "retries"]
@@ -131,13 +131,7 @@ class Comparison:
         ratio = Fraction(new.calls, old.calls) if old.calls else Fraction(1)
         more_calls = _scaled(old.usage, ratio)
         more_input = _with_input(more_calls, new.usage.input_tokens)
-        recached = replace(
-            new.usage,
-            output_tokens=more_calls.output_tokens,
-            reasoning_tokens=more_calls.reasoning_tokens,
-            output_audio_tokens=more_calls.output_audio_tokens,
-            billed_output_tokens=more_calls.billed_output_tokens,
-        )
+        recached = replace(new.usage, **_output_of(more_calls))
         return [
             self._at(old, old.usage, old.calls),
             self._at(new, old.usage, old.calls),
@@ -192,6 +186,9 @@ def _model_text(old: Block, new: Block) -> str:
     return ""
 
 
+_NO_OUTPUT: dict[str, int | None] = {**dict.fromkeys(OUTPUT_FIELDS), "output_tokens": 0}
+
+
 def _of_model(cause: Cause) -> Cause:
     if not cause.model or cause.model in cause.text:
         return cause
@@ -203,13 +200,7 @@ def _input_cost(entry: Entry, cards: Mapping[str, RateCard]) -> Cost:
         [
             replace(
                 block,
-                usage=replace(
-                    block.usage,
-                    output_tokens=0 if block.usage.stated else None,
-                    reasoning_tokens=None,
-                    output_audio_tokens=None,
-                    billed_output_tokens=None,
-                ),
+                usage=replace(block.usage, **_NO_OUTPUT) if block.usage.stated else block.usage,
             )
             for block in entry.blocks
         ],
@@ -278,14 +269,11 @@ def _with_input(usage: Usage, input_tokens: int | None) -> Usage:
         return replace(usage, input_tokens=input_tokens)
     ratio = Fraction(input_tokens, usage.input_tokens)
     parts = _scaled(usage, ratio)
-    return replace(
-        parts,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        output_audio_tokens=usage.output_audio_tokens,
-        billed_output_tokens=usage.billed_output_tokens,
-        web_searches=usage.web_searches,
-    )
+    return replace(parts, **_output_of(usage), web_searches=usage.web_searches)
+
+
+def _output_of(usage: Usage) -> dict[str, int | None]:
+    return {name: getattr(usage, name) for name in OUTPUT_FIELDS}
 
 
 def _count(difference: int, one: str, many: str) -> str:

@@ -22,10 +22,11 @@ def worst_source(sources: Iterable[UsageSource]) -> UsageSource:
 class Usage:
     """What one or several calls used, in tokens (and pieces, where a field says so).
 
-    ``input_tokens`` and ``output_tokens`` are totals. The ``cache_*``, ``input_*`` fields are
-    partitions of the input, ``reasoning_tokens`` and ``output_audio_tokens`` of the output: they
-    are inside the totals and are never added to them. ``None`` means: not stated. Providers that
-    state the input without its cached part (Anthropic, Bedrock) are normalised to this form.
+    ``input_tokens`` and ``output_tokens`` are totals. The ``cache_*`` and ``input_*`` fields are
+    partitions of the input; ``reasoning_tokens``, ``output_audio_tokens`` and
+    ``output_image_tokens`` of the output: they are inside the totals and are never added to them.
+    ``None`` means: not stated. Providers that state the input without its cached part (Anthropic,
+    Bedrock) are normalised to this form.
     """
 
     input_tokens: int | None = None
@@ -39,6 +40,7 @@ class Usage:
     input_image_tokens: int | None = None
     reasoning_tokens: int | None = None
     output_audio_tokens: int | None = None
+    output_image_tokens: int | None = None
     web_searches: int | None = None
     """Searches billed by piece."""
     billed_input_tokens: int | None = None
@@ -76,6 +78,14 @@ class Usage:
 
 
 USAGE_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Usage))
+OUTPUT_FIELDS: tuple[str, ...] = (
+    "output_tokens",
+    "reasoning_tokens",
+    "output_audio_tokens",
+    "output_image_tokens",
+    "billed_output_tokens",
+)
+"""What was generated; all other fields are of the input or beside both."""
 
 
 def total(usages: Iterable[Usage]) -> Usage:

@@ -24,6 +24,7 @@ FindingKind = Literal[
     "unpriced",
     "unknown_usage",
     "basis_changed",
+    "shared_key",
 ]
 Amount = Decimal | int
 COST_METRICS = frozenset({"cost", "input cost"})

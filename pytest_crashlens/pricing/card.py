@@ -29,7 +29,7 @@ RATE_NAMES: Mapping[str, str] = MappingProxyType(
         "output": "output tokens that none of the rates below covers",
         "output_reasoning": "reasoning tokens, for the few models which bill them apart",
         "output_audio": "audio tokens of the output",
-        "output_image": "image tokens of the output (no count of usage yet)",
+        "output_image": "image tokens of the output",
         "web_searches": "searches, USD per 1,000",
         "requests": "calls, USD per 1,000",
     }
@@ -243,15 +243,21 @@ class _Bill:
         self.lines += 1
 
     def add_input(self, usage: Usage) -> None:
-        """Charge the input, each token once: partitions are taken out of the total."""
+        """Charge the input, each token once: partitions are taken out of the total.
+
+        Billed units, where they are stated, are the whole bill.
+        """
+        if usage.billed_input_tokens is not None:
+            self.add("input", usage.billed_input_tokens)
+            return
         reads = usage.cache_read_tokens or 0
         hour = usage.cache_write_1h_tokens or 0
         # A stated split may contradict the stated total: the larger one holds.
         writes = max(usage.cache_write_tokens or 0, (usage.cache_write_5m_tokens or 0) + hour)
         audio = usage.input_audio_tokens or 0
         images = usage.input_image_tokens or 0
-        total = _first(usage.billed_input_tokens, usage.input_tokens)
-        self.add("input", self._rest("input", total, reads + writes + audio + images))
+        parts = reads + writes + audio + images
+        self.add("input", self._rest("input", usage.input_tokens, parts))
         # Where the price list has no cache rate the full input price is an upper bound.
         self.add("cache_read", reads, "input")
         self.add("cache_write", writes - hour, "input")
@@ -261,16 +267,20 @@ class _Bill:
 
     def add_output(self, usage: Usage) -> None:
         """Charge the output; reasoning is inside it and is billed as output."""
+        if usage.billed_output_tokens is not None:
+            self.add("output", usage.billed_output_tokens)
+            return
         audio = usage.output_audio_tokens or 0
+        images = usage.output_image_tokens or 0
         reasoning = usage.reasoning_tokens or 0
-        total = _first(usage.billed_output_tokens, usage.output_tokens)
-        apart = audio + (reasoning if "output_reasoning" in self.card.rates else 0)
+        total = usage.output_tokens
+        thinking = reasoning if "output_reasoning" in self.card.rates else 0
         if total is not None and reasoning > total:
             self.gaps.append("reasoning_tokens exceed output_tokens")
-        self.add("output", self._rest("output", total, apart))
+        self.add("output", self._rest("output", total, audio + images + thinking))
         self.add("output_audio", audio)
-        if apart > audio:
-            self.add("output_reasoning", reasoning)
+        self.add("output_image", images)
+        self.add("output_reasoning", thinking)
 
     def _rest(self, side: str, total: int | None, partitions: int) -> int:
         """Tokens of ``side`` outside its partitions; what contradicts itself is a gap."""
@@ -370,7 +380,3 @@ def _is_price(value: Any) -> bool:
 
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2
-
-
-def _first(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)

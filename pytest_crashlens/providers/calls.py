@@ -12,6 +12,7 @@ from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.usage import Usage, UsageSource, worst_source
 from pytest_crashlens.providers import registry
 from pytest_crashlens.providers.hosts import provider_of
+from pytest_crashlens.providers.openai_usage import without_oversized
 from pytest_crashlens.providers.reading import Reading, Request, Texts, WireFormat, notes
 from pytest_crashlens.providers.retries import group
 
@@ -188,4 +189,6 @@ def _counted(
         said = count.text(texts.output, model)
         usage = replace(usage, output_tokens=said.tokens)
         counts.append(said)
-    return usage, worst_source(one.source for one in counts), "counted from the texts seen"
+    usage, oversized = without_oversized(usage)  # parts may be stated without their whole
+    source = worst_source(one.source for one in counts)
+    return usage, source, notes("counted from the texts seen", oversized)

@@ -123,6 +123,7 @@ def _read_usage(raw: object) -> tuple[Usage, str | None]:
             input_image_tokens=google.uncached("IMAGE", [inputs, tool_use], cached),
             reasoning_tokens=None if said is None else thoughts,
             output_audio_tokens=outputs.get("AUDIO"),
+            output_image_tokens=outputs.get("IMAGE"),
         )
     )
     return usage, notes(stated.note, oversized)

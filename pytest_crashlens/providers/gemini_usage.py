@@ -27,7 +27,7 @@ def read_usage(raw: object, *, silent: bool = False) -> tuple[Usage, str | None]
     usage = _parts(stated)
     usage, outside = _with_outside(usage, stated.count("totalTokenCount"), silent=silent)
     usage, oversized = without_oversized(usage)
-    return usage, notes(stated.note, outside, oversized, _images(stated))
+    return usage, notes(stated.note, outside, oversized)
 
 
 def _parts(stated: Stated) -> Usage:
@@ -49,16 +49,12 @@ def _parts(stated: Stated) -> Usage:
         input_image_tokens=uncached("IMAGE", inputs, cached),
         reasoning_tokens=thoughts,
         output_audio_tokens=_said(stated).get("AUDIO"),
+        output_image_tokens=_said(stated).get("IMAGE"),
     )
 
 
 def _said(stated: Stated) -> dict[str, int]:
     return by_modality(stated.raw.get("candidatesTokensDetails"))
-
-
-def _images(stated: Stated) -> str | None:
-    images = _said(stated).get("IMAGE")
-    return f"{images} of the output are image tokens" if images else None
 
 
 def _with_outside(usage: Usage, total: int | None, *, silent: bool) -> tuple[Usage, str | None]:

@@ -21,7 +21,8 @@ from pytest_crashlens.providers.reading import (
     requested,
 )
 
-_PATH = re.compile(r"(?<!/chat)(?<!/fim)(?<!/agents)/completions/?$")
+_PATH = re.compile(r"/completions/?$")
+_OTHERS = re.compile(r"/(chat|fim|agents)/completions/?$")
 _STORED = re.compile(r"/prompts/[^/]+/completions/?$")
 
 
@@ -36,7 +37,7 @@ class OpenAICompletions:
 
     def matches(self, method: str, path: str) -> bool:
         """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+        return method == "POST" and bool(_PATH.search(path)) and not _OTHERS.search(path)
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a prompt (text, tokens, or several), or variables for a stored one."""

@@ -17,11 +17,9 @@ from pytest_crashlens.providers.openai_usage import read_usage
 from pytest_crashlens.providers.reading import (
     Reading,
     Request,
-    Stated,
     error_name,
     is_stream,
     json_object,
-    mapping,
     name,
     notes,
     requested,
@@ -86,14 +84,5 @@ def _reading(answer: Mapping[str, Any], *, streaming: bool = False) -> Reading:
         service_tier=tier(answer.get("service_tier")),
         error=error_name(error) if error else None,
         stated_cost_usd=stated_cost(raw),
-        note=notes(note, missing, _pictures(mapping(raw))),
+        note=notes(note, missing),
     )
-
-
-def _pictures(usage: Mapping[str, Any]) -> str | None:
-    """Some models bill the image tokens of their output at a rate of their own."""
-    stated = Stated(usage)
-    count = stated.first(
-        ("output_tokens_details", "image_tokens"), ("completion_tokens_details", "image_tokens")
-    )
-    return f"{count} of its output tokens are of images" if count else None

@@ -47,6 +47,7 @@ def _parts(stated: Stated) -> Usage:
         input_image_tokens=detail("input", "image_tokens"),
         reasoning_tokens=detail("output", "reasoning_tokens"),
         output_audio_tokens=detail("output", "audio_tokens"),
+        output_image_tokens=detail("output", "image_tokens"),
         web_searches=stated.first(
             ("server_tool_use_details", "web_search_requests"),  # OpenRouter
             ("server_side_tool_usage_details", "web_search_calls"),  # xAI
@@ -90,6 +91,7 @@ def without_oversized(usage: Usage) -> tuple[Usage, str | None]:
         "input_audio_tokens": usage.input_tokens,
         "input_image_tokens": usage.input_tokens,
         "output_audio_tokens": usage.output_tokens,
+        "output_image_tokens": usage.output_tokens,
     }
     oversized = [
         part

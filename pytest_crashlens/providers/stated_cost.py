@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import Self
 
 from pytest_crashlens.model.money import plain_usd
 
@@ -25,13 +24,11 @@ _SIGN = b"cost"
 class ExactFloat(float):
     """A JSON number that remembers how it was written."""
 
-    text: str
+    __slots__ = ("text",)
 
-    def __new__(cls, text: str) -> Self:
+    def __init__(self, text: str) -> None:
         """The number written as ``text``."""
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
+        self.text = text
 
 
 def loads(data: bytes) -> object:

@@ -21,6 +21,7 @@ ACCEPTABLE = frozenset(
 """Findings that an update of the baseline accepts; limits and policies stay."""
 SITES_SHOWN = 3
 _PRIORITY: tuple[FindingKind, ...] = (
+    "shared_key",
     "vanished",
     "missing",
     "policy",
@@ -30,7 +31,9 @@ _PRIORITY: tuple[FindingKind, ...] = (
     "unknown_usage",
     "basis_changed",
 )
-_IN_WORDS = frozenset({"missing", "vanished", "unpriced", "unknown_usage", "basis_changed"})
+_IN_WORDS = frozenset(
+    {"missing", "vanished", "unpriced", "unknown_usage", "basis_changed", "shared_key"}
+)
 """Findings whose figures say less than their sentence."""
 
 
@@ -174,7 +177,7 @@ def advice(assessment: Assessment, accept_command: str) -> list[str]:
     if any(finding.kind in ACCEPTABLE for finding in blocking):
         target = f" {shlex.quote(assessment.nodeid)}" if assessment.nodeid else ""
         lines.append(f"  to accept: {accept_command}{target}")
-    if any(finding.kind not in ACCEPTABLE for finding in blocking):
+    if any(finding.kind in ("limit", "policy") for finding in blocking):
         lines.append("  limits and policies are not moved by an update: spend less or change them")
     return lines
 

@@ -107,6 +107,8 @@ class RunResult:
     late: tuple[Call, ...] = ()
     incomplete: tuple[str, ...] = ()
     """Why the figures are not the whole run's."""
+    unjudged: bool = False
+    """A fault of ours kept something from being judged: that is no pass."""
     notices: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     accept_command: str = "pytest --crashlens-update-baseline"
@@ -121,6 +123,7 @@ class RunResult:
         """Whether the run fails though no single test does (fixtures, sums, the file)."""
         return self.may_fail and (
             self.session.failed
+            or self.unjudged
             or self.baseline.error is not None
             or any(result.fixture for result in self.failed)
         )

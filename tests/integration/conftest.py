@@ -13,6 +13,7 @@ import anthropic  # noqa: F401
 import genai_prices.data  # noqa: F401
 import httpcore  # noqa: F401
 import httpcore2  # noqa: F401
+import hypothesis  # noqa: F401
 import openai  # noqa: F401
 import pytest
 import tiktoken_ext.openai_public  # noqa: F401

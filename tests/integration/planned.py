@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import hypothesis  # noqa: F401 - loaded once here: else its plugin loads it at the end of each run
-
 from tests.integration.conftest import Project
 
 LEAN = tuple(f"-pno:{name}" for name in ("hypothesispytest", "recording", "anyio", "fakefs"))

@@ -260,3 +260,20 @@ def test_fixture_counts_captured_calls_while_the_test_runs(project: Project) -> 
     project.update()
     [usage] = project.usage("test_it.py::test_a")
     assert (usage["calls"], usage["input_tokens"]) == (2, 150)
+
+
+def test_two_tests_with_one_key_do_not_share_an_entry(project: Project) -> None:
+    plan(project, test_a=100, test_b=900)
+    project.write(
+        "test_it.py",
+        "import pytest\n\npytestmark = pytest.mark.crashlens(key='k')\n\n"
+        "def test_a(spend):\n    spend()\n\ndef test_b(spend):\n    spend()\n",
+    )
+    result = project.run("--crashlens-update-baseline")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E   LLM cost: its key 'k' is that of test_it.py::test_a too; give each test a key of its own"
+        ]
+    )
+    assert project.usage("k")[0]["input_tokens"] == 100

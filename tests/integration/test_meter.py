@@ -263,13 +263,15 @@ def run_apart(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def test_a_reader_that_leaves_ends_it_quietly(tmp_path):
+@pytest.mark.parametrize("arguments", [["--json"], []], ids=["lines", "table"])
+def test_a_reader_that_leaves_ends_it_quietly(tmp_path, arguments):
     path = tmp_path / "traffic.jsonl"
     path.write_text(jsonl([row()] * 3000))
-    process = run_apart("--json", str(path))
+    process = run_apart(*arguments, str(path))
     assert process.stdout is not None
     assert process.stderr is not None
-    assert json.loads(process.stdout.readline())["index"] == 0
+    if arguments:
+        assert json.loads(process.stdout.readline())["index"] == 0
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()

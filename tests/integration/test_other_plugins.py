@@ -43,7 +43,8 @@ def around(spend):
     yield
     spend("teardown")
 
-def test_flaky(spend, around):
+def test_flaky(spend, around, crashlens):
+    assert crashlens.usage.input_tokens == 10
     spend()
     runs.append(1)
     assert len(runs) % 3 == 0
@@ -92,18 +93,23 @@ async def test_c():
     await task
 
 
-@pytest.mark.anyio
-async def test_d():
-    await llm.acall(400)
-
-
 @pytest.fixture(scope="module")
 def anyio_backend():
     return "asyncio"
 
 
+@pytest.fixture(scope="module")
+async def shared_runner(anyio_backend):
+    yield
+
+
 @pytest.mark.anyio
-async def test_e():
+async def test_d(shared_runner):
+    await llm.acall(400)
+
+
+@pytest.mark.anyio
+async def test_e(shared_runner):
     await llm.acall(500)
 """
 

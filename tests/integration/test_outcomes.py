@@ -342,7 +342,7 @@ def test_broken_fixture_is_not_written(project: Project, place: str) -> None:
     outliving(project)
     before = project.baseline
     spot = 'call("session_setup")' if place == "setup" else 'call("teardown")'
-    project.write("test_it.py", OUTLIVING.replace(spot, "assert 0"))
+    project.write("test_it.py", OUTLIVING.replace(spot, 'call("test"); assert 0'))
     assert project.run("--crashlens-update-baseline").ret == 1
     assert project.baseline == before
 

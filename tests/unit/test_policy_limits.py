@@ -217,7 +217,7 @@ def test_marker_tiny_float():
         {"max_cost": Decimal("NaN")},
         {"max_cost": None},
         {"max_cost": [1]},
-        {"max_cost": object()},
+        {"max_cost": ...},
         {"max_calls": True},
         {"max_calls": "3"},
         {"max_calls": 3.0},

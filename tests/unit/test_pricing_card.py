@@ -199,6 +199,28 @@ def test_billed_units_replace_the_totals():
     assert cost(make_card(), usage).usd == Decimal("0.00035")
 
 
+def test_billed_units_are_the_whole_bill():
+    usage = Usage(
+        input_tokens=900,
+        output_tokens=90,
+        cache_read_tokens=800,
+        input_image_tokens=50,
+        reasoning_tokens=80,
+        billed_input_tokens=100,
+        billed_output_tokens=10,
+    )
+    found = cost(make_card(), usage)
+    assert (found.usd, found.status) == (Decimal("0.00035"), "priced")
+
+
+def test_image_tokens_of_the_output_have_a_rate_of_their_own():
+    usage = Usage(input_tokens=0, output_tokens=1000, output_image_tokens=900)
+    rates = {"input": "1", "output": "10", "output_image": "40"}
+    assert cost(make_card(rates), usage).usd == Decimal("0.037")
+    without = cost(make_card({"input": "1", "output": "10"}), usage)
+    assert (without.usd, without.status) == (Decimal("0.001"), "partial")
+
+
 def test_unknown_is_never_zero():
     usage = Usage(input_tokens=1, output_tokens=1)
     assert cost(None, usage).usd is None

@@ -115,6 +115,13 @@ def test_without_usage_the_texts_are_counted(url, request_, answer):
     assert "no usage in the answer" in one.note
 
 
+def test_a_cache_larger_than_what_was_counted_is_left_out():
+    answer = {"message": {"content": [{"text": "one"}]}, "usage": {"cached_tokens": 9}}
+    one = call(CHAT, answer, request=ASKED)
+    assert one.usage.to_dict() == {"input_tokens": 2, "output_tokens": 1}
+    assert "cache_read_tokens" in one.note
+
+
 def test_generate_and_embed_state_only_what_is_billed():
     meta = {"billed_units": {"input_tokens": 11, "output_tokens": 32}}
     one = call(GENERATE, {"meta": meta}, request={"prompt": "x", "model": "command"})

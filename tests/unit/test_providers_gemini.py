@@ -112,10 +112,10 @@ def test_modalities_and_traffic_types_may_be_numbers():
     assert one.service_tier == "provisioned_throughput"
 
 
-def test_image_output_is_named():
+def test_image_output_is_counted_apart():
     details = [{"modality": "IMAGE", "tokenCount": 6}, {"modality": "TEXT", "tokenCount": 1}]
     one = gemini(chunk({**USAGE, "candidatesTokensDetails": details}))
-    assert one.note == "6 of the output are image tokens"
+    assert one.usage.output_image_tokens == 6
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,44 @@ JSON = st.recursive(
 )
 URLS = st.sampled_from(list(REQUESTS))
 
+DETAILS = [{"modality": "AUDIO", "tokenCount": 2}, {"modality": 2, "tokens": 3}]
+BILLED = {"input_tokens": 5, "output_tokens": 6, "image_tokens": 7, "search_units": 8}
+GOOD = {
+    "usageMetadata": {
+        "promptTokenCount": 5,
+        "toolUsePromptTokenCount": 5,
+        "cachedContentTokenCount": 5,
+        "candidatesTokenCount": 5,
+        "thoughtsTokenCount": 5,
+        "totalTokenCount": 30,
+        "trafficType": 1,
+        "promptTokensDetails": DETAILS,
+        "cacheTokensDetails": DETAILS,
+        "candidatesTokensDetails": DETAILS,
+    },
+    "candidates": [
+        {
+            "index": 0,
+            "content": {"parts": [{"text": "a"}, {"functionCall": {"name": "f", "args": {}}}]},
+            "groundingMetadata": {"webSearchQueries": ["q", "r"]},
+            "finishReason": "STOP",
+        }
+    ],
+    "predictions": [{"embeddings": {"statistics": {"token_count": 5}}}],
+    "interaction": {"usage": {"total_input_tokens": 5, "total_cached_tokens": 9}},
+    "usage": {"tokens": BILLED, "billed_units": BILLED, "cached_tokens": 9, "total_tokens": 3},
+    "meta": {"tokens": BILLED, "billed_units": BILLED},
+    "message": {"content": [{"text": "a", "thinking": "b"}], "tool_calls": [{"function": {}}]},
+    "details": {"generated_tokens": 5, "prefill": [{}], "input_length": 3},
+    "token": {"text": "a"},
+    "usage_info": {"pages_processed": 5},
+    "prompt_eval_count": 5,
+    "eval_count": 5,
+}
+"""What all of them could say at once."""
+
+ODD = (None, True, -1, 0, 1.5, 7.0, 10**30, "12", "", [], {}, [[]], [None], {"a": 1}, float("nan"))
+
 
 @given(url=URLS, request=st.binary(), answer=st.binary())
 def test_arbitrary_bytes_never_raise(url, request, answer):
@@ -86,6 +124,28 @@ def test_arbitrary_json_never_raises(url, answers, data):
         if isinstance(fields, dict):
             for one in calls(exchange(url, {}, request={**REQUESTS[url], **fields})):
                 check(one)
+
+
+def shaken(value, rnd):
+    """``value`` with some of it gone and some of it something else."""
+    if rnd.random() < 0.1:
+        return rnd.choice(ODD)
+    if isinstance(value, dict):
+        return {key: shaken(inner, rnd) for key, inner in value.items() if rnd.random() > 0.1}
+    return [shaken(inner, rnd) for inner in value] if isinstance(value, list) else value
+
+
+@given(url=URLS, rnd=st.randoms(use_true_random=False), kind=st.sampled_from("{[:"))
+def test_what_is_nearly_right_never_raises(url, rnd, kind):
+    answers = [json.dumps(shaken(GOOD, rnd) or {}) for _ in range(3)]
+    body = {
+        "{": answers[0],
+        "[": f"[{','.join(answers)}]",
+        ":": "".join(f"data: {one}\n\n" for one in answers),
+    }[kind]
+    check(call(url, body.encode() + b"\n" + json.dumps(SIGNS).encode(), request=REQUESTS[url]))
+    for one in calls(exchange(url, body.encode(), request=shaken(REQUESTS[url], rnd))):
+        check(one)
 
 
 @pytest.mark.parametrize("url", REQUESTS)

@@ -115,9 +115,9 @@ def test_images(request_):
         "input_tokens": 431,
         "output_tokens": 1364,
         "input_image_tokens": 388,
+        "output_image_tokens": 1056,
     }
     assert (one.endpoint, one.model, one.usage_source) == ("images", "gpt-image-1", "provider")
-    assert one.note == "1056 of its output tokens are of images"
 
 
 def test_a_stream_of_images():

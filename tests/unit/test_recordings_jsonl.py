@@ -108,9 +108,10 @@ def test_wrong_bytes_are_read_as_they_are(file):
     assert found.exchange.response_body == "caf\ufffd".encode()
 
 
-def test_what_can_be_unpacked_of_a_cut_file_is_read(file):
-    lines = jsonl(row(id=number, resp_text=str(number) * 50) for number in range(400))
+@pytest.mark.parametrize("number", [50, 400])
+def test_what_can_be_unpacked_of_a_cut_file_is_read(file, number):
+    lines = jsonl(row(id=one, resp_text=str(one) * 50) for one in range(number))
     file.write_bytes(gzip.compress(lines.encode())[:-40])
     found = entries(file)
-    assert len(found) > 100
+    assert len(found) > number / 4
     assert str(found[-1]) == f"{file}: its compression is broken from here on"

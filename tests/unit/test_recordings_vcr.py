@@ -187,6 +187,11 @@ def test_all_documents_of_a_file(file):
     assert [found.index for found in recordings(file)] == [0, 1, 2]
 
 
+def test_an_anchor_holds_in_its_document_only(file):
+    file.write_text("interactions:\n- &a {request: 1}\n---\ninteractions:\n- *a\n")
+    assert problems(file)[-1] == "line 5: an alias of nothing, or of itself"
+
+
 def test_an_empty_cassette_is_fine(file):
     file.write_text("interactions: []\nversion: 1\n")
     assert entries(file) == []
