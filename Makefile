@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# the many small pytest runs inside the tests live on compiled modules
+unexport PYTHONDONTWRITEBYTECODE
+
 OLDER_VENV := .venv-older-sdks
 OLDER_BIN := $(OLDER_VENV)/bin
 OLDER_INSTALLED := $(OLDER_VENV)/.installed
@@ -33,10 +36,10 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-older-sdks: $(OLDER_INSTALLED)
-	$(OLDER_BIN)/python -m pytest $(OLDER_TESTS) \
+	$(OLDER_BIN)/python -m pytest -n auto $(OLDER_TESTS) \
 		-k "not gauntlet or config and (swapped or cache_lost or extra_calls)"
 
 lint: $(INSTALLED)

@@ -193,7 +193,10 @@ def _noon(day: date) -> datetime:
 
 
 def _abandon_output() -> None:
-    """Write what is left nowhere, so that Python does not complain of it at its end."""
+    """Write what is left nowhere, so that Python does not complain of it at its end.
+
+    Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

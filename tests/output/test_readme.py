@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,22 @@ def blocks(language: str) -> list[str]:
     ]
 
 
-def test_the_first_screen_happens_as_it_says(project: Project, server: LLMServer) -> None:  # noqa: F811
+@pytest.fixture
+def support_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LLMServer]:
+    with LLMServer() as running:
+        for model in ("gpt-4o-mini", "gpt-4o"):
+            running.reply(
+                for_model=model, input_tokens=45, output_tokens=8, text="Your refund is due."
+            )
+        for name, value in running.env.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def test_the_first_screen_happens_as_it_says(project: Project, support_server: LLMServer) -> None:  # noqa: F811
     code = blocks("python")[0]
     (failure,) = [block for block in blocks("") if block.startswith("___")]
     project.write("test_support.py", code)
-    for model in ("gpt-4o-mini", "gpt-4o"):
-        server.reply(for_model=model, input_tokens=45, output_tokens=8, text="Your refund is due.")
     updating, checking = blocks("")[1].splitlines()
     assert updating.split()[:2] == ["pytest", "--crashlens-update-baseline"]
     assert checking.split()[:2] == ["pytest", "--crashlens"]
@@ -62,8 +73,8 @@ def test_the_other_examples_run(project: Project) -> None:  # noqa: F811
     project.run().assert_outcomes(passed=2)
 
 
-def test_every_option_of_the_readme_exists(pytester: pytest.Pytester) -> None:
+def test_every_option_of_the_readme_exists(project: Project) -> None:  # noqa: F811
     named = set(re.findall(r"`(--(?:no-)?crashlens[\w-]*)", README))
-    told = pytester.runpytest_inprocess("--help").stdout.str()
+    told = project.run("--help").stdout.str()
     assert len(named) == 7
     assert [option for option in named if option not in told] == []

@@ -71,6 +71,7 @@ def screen(result: pytest.RunResult) -> str:
     text = "\n".join(line.rstrip() for line in result.outlines)
     text = re.sub(r"(?s)\A.*?collected", "collected", text)
     text = re.sub(r"in \d+\.\d+s", "in 0.12s", text)
+    text = re.sub(r"Loaded: .*\.", "Loaded: httpx, openai.", text)
     return re.sub(r"=+ (\d.* in 0.12s) =+", r"=== \1 ===", text) + "\n"
 
 
