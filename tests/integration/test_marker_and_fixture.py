@@ -272,8 +272,6 @@ def test_two_tests_with_one_key_do_not_share_an_entry(project: Project) -> None:
     result = project.run("--crashlens-update-baseline")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        [
-            "E   LLM cost: its key 'k' is that of test_it.py::test_a too; give each test a key of its own"
-        ]
+        ["E   LLM cost: its key 'k' is that of test_it.py::test_a too; give each test*"]
     )
     assert project.usage("k")[0]["input_tokens"] == 100
