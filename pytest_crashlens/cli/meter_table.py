@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from textwrap import wrap
 
-from pytest_crashlens.cli.metering import Sums, Totals
+from pytest_crashlens.cli.metering import StatedSums, Sums, Totals
+from pytest_crashlens.model.money import format_usd
 from pytest_crashlens.report.failure import as_table
 from pytest_crashlens.report.terminal import NARROWEST_NAME, ROWS_SHOWN, cost_text, shortened
 
@@ -22,7 +23,7 @@ def lines(totals: Totals, day: date, *, everything: bool = False) -> list[str]:
         found += [*_table(totals, everything=everything), ""]
     text = [_headline(totals)]
     if totals.models:
-        text += [f"Prices of {day.isoformat()}.", *_signs(totals)]
+        text += [f"Prices of {day.isoformat()}.", *_stated(totals.stated), *_signs(totals)]
     text += _left_out(totals)
     for one in text:
         found += wrap(
@@ -95,6 +96,22 @@ def _headline(totals: Totals) -> str:
     if totals.no_calls:
         parts.append(f"{totals.no_calls:,} skipped, being no LLM calls")
     return f"{where}: {', '.join(parts)}."
+
+
+def _stated(stated: StatedSums) -> Iterator[str]:
+    if not stated.calls:
+        return
+    told = f"{_plural(stated.calls, 'answer states its', 'answers state their')} own cost"
+    if not stated.compared:
+        yield f"{told}, with no price here to compare."
+        return
+    if stated.compared < stated.calls:
+        told += f", {stated.compared:,} of them also priced here"
+    differing = _plural(stated.differing, "differs", "differ")
+    yield (
+        f"{told}: {format_usd(stated.usd)} stated, {format_usd(stated.ours)} by our prices; "
+        f"{differing} by more than 1 %."
+    )
 
 
 def _signs(totals: Totals) -> Iterator[str]:

@@ -23,6 +23,9 @@ UNNAMED_MODEL = "(no model named)"
 _NO_KEY = b""
 """Fingerprints mean nothing here and are not shown."""
 
+_TOLERANCE = Decimal("0.01")
+"""A stated cost and ours that are nearer to each other than this do not differ."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metered:
@@ -43,7 +46,47 @@ class Metered:
                 found.append(self.call.note)
         if self.cost is not None:
             found += self.cost.reasons
+        if self.stated is not None and self.stated.differs:
+            found.append(f"stated cost differs: {self.stated.difference}")
         return tuple(dict.fromkeys(found))
+
+    @property
+    def stated(self) -> StatedCost | None:
+        """The cost that the answer itself states, beside ours.
+
+        0 is no statement: gateways write it for what they do not know or do not charge.
+        """
+        usd = Decimal(self.call.stated_cost_usd or 0) if self.call is not None else Decimal(0)
+        if not usd or self.cost is None:
+            return None
+        known = self.cost.status == "priced" and self.cost.usd
+        return StatedCost(usd, self.cost.usd if known else None)
+
+
+@dataclass(frozen=True, slots=True)
+class StatedCost:
+    """What an answer says it costs, in USD, and what it costs by our prices."""
+
+    usd: Decimal
+    ours: Decimal | None
+    """None: unknown, known only in part, or nothing."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether ours is further from the stated cost than rounding explains."""
+        return abs(self._ratio - 1) > _TOLERANCE
+
+    @property
+    def difference(self) -> str:
+        """For people: ``ours is 12.5 % less``."""
+        with localcontext(EXACT):
+            percent = (self._ratio - 1) * 100
+            return f"ours is {abs(percent):,.1f} % {'less' if percent < 0 else 'more'}"
+
+    @property
+    def _ratio(self) -> Decimal:
+        with localcontext(EXACT):
+            return Decimal(1) if self.ours is None else self.ours / self.usd
 
 
 class Meter:
@@ -133,6 +176,31 @@ class Sums:
                 self.usd += cost.usd
 
 
+@dataclass(slots=True)
+class StatedSums:
+    """The calls whose answers state what they cost."""
+
+    calls: int = 0
+    compared: int = 0
+    """Those of them that have a price here."""
+    usd: Decimal = Decimal(0)
+    """What the compared state."""
+    ours: Decimal = Decimal(0)
+    """What the compared cost by our prices."""
+    differing: int = 0
+    """Compared calls of which the two differ."""
+
+    def add(self, cost: StatedCost) -> None:
+        """Count in one call."""
+        self.calls += 1
+        if cost.ours is not None:
+            self.compared += 1
+            self.differing += cost.differs
+            with localcontext(EXACT):
+                self.usd += cost.usd
+                self.ours += cost.ours
+
+
 class Totals:
     """The sums of a whole run."""
 
@@ -142,6 +210,7 @@ class Totals:
         self.all = Sums()
         self.models: dict[str, Sums] = {}
         """By ``provider/model``."""
+        self.stated = StatedSums()
         self.why_unpriced: dict[str, str] = {}
         """One reason for each model with calls that have no price, or only in part."""
         self.incomplete = 0
@@ -159,6 +228,8 @@ class Totals:
         model = f"{call.provider}/{call.model or UNNAMED_MODEL}"
         for sums in (self.all, self.models.setdefault(model, Sums())):
             sums.add(call, cost, retry=retry)
+        if (stated := metered.stated) is not None:
+            self.stated.add(stated)
         self.incomplete += bool(metered.recording.notes)
         if cost.status != "priced" and cost.reasons and not call.usage_unknown:
             part = "in part: " if cost.status == "partial" else ""

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from pytest_crashlens.cli.meter_table import lines
 from pytest_crashlens.cli.metering import Meter, Metered, Totals
 from pytest_crashlens.pricing.book import PriceBook
 from pytest_crashlens.recordings.recording import Recording, Unreadable
@@ -22,6 +23,7 @@ class Broken(WordCounter):
 
 
 BOOK = PriceBook(at=datetime(2026, 3, 1, tzinfo=UTC))
+BOOK_DAY = date(2026, 3, 1)
 
 
 def recorded(index: int = 0, status: int = 200, **fields: Any) -> Recording:
@@ -95,6 +97,63 @@ def test_sums_are_by_provider_and_model():
 def test_refused_calls_leave_the_sum_priced():
     sums = totals_of(recorded(0, 401)).all
     assert (sums.cost.usd, sums.cost.status) == (0, "priced")
+
+
+def stating(cost: object, index: int = 0, model: str = "gpt-4o-2024-08-06") -> Recording:
+    """Ours costs $0.0000525."""
+    usage = {**ANSWER["usage"], "cost": cost}
+    answer = {**ANSWER, "model": model, "usage": usage}
+    taken = exchange(answer=answer, started=float(index), finished=index + 0.5, lane="a file")
+    return Recording(source="a file", index=index, exchange=taken)
+
+
+@pytest.mark.parametrize(
+    ("cost", "notes"),
+    [
+        (0.0000525, ()),
+        (0.00005302, ()),
+        (0.00005304, ("stated cost differs: ours is 1.0 % less",)),
+        (0.00005196, ("stated cost differs: ours is 1.0 % more",)),
+        (0.000105, ("stated cost differs: ours is 50.0 % less",)),
+        (0, ()),
+        (0.0, ()),
+        (None, ()),
+    ],
+)
+def test_a_stated_cost_is_compared(cost, notes):
+    metered = Meter(WordCounter(), BOOK).measure(stating(cost))
+    assert isinstance(metered, Metered)
+    assert metered.notes == notes
+
+
+@pytest.mark.parametrize(
+    ("recordings", "line"),
+    [
+        (
+            [stating(0.0000525), stating(0.000105, 1), stating(0, 2), recorded(3)],
+            "2 answers state their own cost: $0.00016 stated, $0.00011 by our prices; "
+            "1 differs by more than 1 %.",
+        ),
+        (
+            [stating(0.0000525), stating(0.5, 1, "nobody-knows")],
+            "2 answers state their own cost, 1 of them also priced here: $0.000053 stated, "
+            "$0.000053 by our prices; 0 differ by more than 1 %.",
+        ),
+        (
+            [stating(0.5, 0, "nobody-knows")],
+            "1 answer states its own cost, with no price here to compare.",
+        ),
+        ([recorded()], None),
+        ([stating(0)], None),
+    ],
+    ids=["compared", "not all priced", "not priced", "nothing stated", "zero stated"],
+)
+def test_stated_costs_are_a_line(recordings, line):
+    text = " ".join(" ".join(lines(totals_of(*recordings), BOOK_DAY)).split())
+    if line is None:
+        assert "own cost" not in text
+    else:
+        assert line in text
 
 
 def test_a_fault_of_ours_is_named_without_its_text(monkeypatch):
