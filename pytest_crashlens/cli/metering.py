@@ -74,7 +74,8 @@ class StatedCost:
     @property
     def differs(self) -> bool:
         """Whether ours is further from the stated cost than rounding explains."""
-        return abs(self._ratio - 1) > _TOLERANCE
+        with localcontext(EXACT):
+            return abs(self._ratio - 1) > _TOLERANCE
 
     @property
     def difference(self) -> str:

@@ -160,7 +160,7 @@ def _is_low_detail(medium: Mapping[Any, Any]) -> bool:
 
 
 def _leaves(value: Any) -> Iterator[str | Mapping[Any, Any]]:
-    """Texts below ``value`` (keys included), and media whole; without recursion, bounded."""
+    """Texts below ``value`` (most keys included), and media whole; without recursion, bounded."""
     waiting = [value]
     for _ in range(_MAX_LEAVES):
         if not waiting:
@@ -171,11 +171,39 @@ def _leaves(value: Any) -> Iterator[str | Mapping[Any, Any]]:
             if isinstance(kind, str) and _MEDIA_TYPES.fullmatch(kind):
                 yield item
             else:
-                waiting.extend(part for pair in item.items() for part in pair if pair[0] != "type")
+                for key, part in item.items():
+                    if key not in _OPAQUE:
+                        waiting.extend((part,) if key in _WRAPPERS else (key, part))
         elif _is_list(item):
             waiting.extend(item)
         elif item is not None:
             yield item if isinstance(item, str) else _scalar(item)
+
+
+_OPAQUE = frozenset(
+    {
+        "type",
+        "id",
+        "call_id",
+        "tool_call_id",
+        "tool_use_id",
+        "encrypted_content",
+        "signature",
+        "thoughtSignature",
+        "thought_signature",
+    }
+)
+"""Keys of what no model reads as text: names of parts, and reasoning that is sent back sealed."""
+_WRAPPERS = frozenset({"content", "parts", "text"})
+"""Keys that are themselves no text of the prompt."""
+
+
+def _schema(function: Mapping[Any, Any]) -> Any:
+    """A tool's parameters as OpenAI, Anthropic and Bedrock name them."""
+    bedrock = function.get("inputSchema")
+    if isinstance(bedrock, Mapping):
+        return bedrock.get("json")
+    return function.get("parameters") or function.get("input_schema")
 
 
 def _lines(function: Any) -> Iterator[tuple[str, int]]:
@@ -184,7 +212,7 @@ def _lines(function: Any) -> Iterator[tuple[str, int]]:
         yield _json(function), 0
         return
     yield f"{_words(function.get('name'))}:{_words(function.get('description'))}", 0
-    parameters = function.get("parameters")
+    parameters = _schema(function)
     properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
     if not isinstance(properties, Mapping) or not properties:
         if parameters:

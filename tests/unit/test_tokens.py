@@ -282,3 +282,32 @@ def test_no_json_makes_it_raise(messages, tools, model):
 def test_hostile_values(counter, value):
     assert counter.chat([value], "gpt-4o").tokens >= 3
     assert counter.chat([], "gpt-4o", [value]).tokens >= 3
+
+
+def test_what_no_model_reads_as_text_is_not_counted(counter):
+    plain = [{"role": "user", "content": [{"type": "text", "text": "hello there"}]}]
+    sealed = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "hello there", "id": "msg_0123456789abcdef"},
+                {"type": "thinking", "signature": "Zm9vYmFy" * 500},
+                {"type": "reasoning", "encrypted_content": "Zm9vYmFy" * 500},
+            ],
+        }
+    ]
+    few = counter.chat(plain, "claude-sonnet-4-6").tokens
+    assert few <= counter.chat(sealed, "claude-sonnet-4-6").tokens <= few + 10
+
+
+@pytest.mark.parametrize(
+    "named", [lambda s: {"input_schema": s}, lambda s: {"inputSchema": {"json": s}}]
+)
+def test_tool_parameters_count_under_every_name(counter, named):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    messages = [{"role": "user", "content": "hi"}]
+
+    def tokens(tool):
+        return counter.chat(messages, "gpt-4o", [{"name": "weather", **tool}]).tokens
+
+    assert tokens(named(schema)) == tokens({"parameters": schema}) > tokens({})
