@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from pytest_crashlens.capture.owners import Owner
+from pytest_crashlens.capture.owners import Owner, Owners
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.usage import Usage, total
 
@@ -19,13 +19,15 @@ class CrashlensFixture:
     def __init__(
         self,
         *,
-        owner: Owner,
+        task: Callable[[], str | None],
+        scope: Callable[[str], AbstractContextManager[None]],
         calls: Callable[[], tuple[Call, ...]],
         record: Callable[[Call], None],
         call_site: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._call_site = call_site
-        self._owner = owner
+        self._task = task
+        self._scope = scope
         self._calls = calls
         self._record = record
 
@@ -90,24 +92,27 @@ class CrashlensFixture:
                 usage_source="provider",
                 attempts=attempts,
                 live=live,
-                task=self._owner.task,
+                task=self._task(),
                 call_site=self._call_site(),
             )
         )
 
-    @contextmanager
-    def scope(self, task: str) -> Iterator[None]:
-        """Label the calls made inside with ``task``, for policies that name a ``task_type``."""
-        before, self._owner.task = self._owner.task, task
-        try:
-            yield
-        finally:
-            self._owner.task = before
+    def scope(self, task: str) -> AbstractContextManager[None]:
+        """Label the calls made inside with ``task``, for policies that name a ``task_type``.
+
+        The label goes where contexts go: into coroutines and tasks, not into new threads.
+        """
+        return self._scope(task)
 
 
 def detached() -> CrashlensFixture:
     """A fixture for runs with the plugin off: it keeps what is recorded and measures nothing."""
     calls: list[Call] = []
+    owners = Owners()
+    nobody = Owner("detached")
     return CrashlensFixture(
-        owner=Owner("detached"), calls=lambda: tuple(calls), record=calls.append
+        task=lambda: owners.task_of(nobody),
+        scope=owners.labelled,
+        calls=lambda: tuple(calls),
+        record=calls.append,
     )

@@ -42,6 +42,8 @@ class JudgeSettings:
     assessor: Assessor
     baseline: Baseline | None
     baseline_path: Path
+    project: Path
+    """The folder that paths in crashlens.yml start from."""
     baseline_mode: str
     """``compared``, ``updated``, ``off`` or ``first run``."""
     may_fail: bool
@@ -58,6 +60,9 @@ class _Crash:
     path: str
     lineno: int
     message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
 
 
 class CostFailure:
@@ -223,6 +228,8 @@ class Judge:
                 )
             judged = record.outcome == "passed" and record.nodeid in self._assessments
             outcome = "ignored" if record.settings.get("ignore") else record.outcome
+            if judged and not record.torn_down and not assessment.verdict.failed:
+                judged, outcome = False, "error"  # its teardown failed
             results.append(Result(assessment=assessment, outcome=outcome, judged=judged))
         return results
 
@@ -237,14 +244,10 @@ class Judge:
 
     def _fixtures(self) -> Iterator[tuple[str, str, str, Sequence[Call]]]:
         """Key, node id, place and calls of each fixture that was set up well."""
-        for name in self._ledger.set_up:
-            prefix, _, place = name.partition(":")
-            place = self._relative(place)
-            workers = self._ledger.fixtures.get(name, {}).values()
-            calls = max(
-                workers, key=lambda calls: sum(c.usage.total_tokens for c in calls), default=()
-            )
-            yield f"{prefix}:{place}", "", place, calls  # no test can be named for a fixture
+        for name, calls in self._ledger.fixtures().items():
+            prefix, _, nodeid = name.partition(":")
+            # no test can be named for a fixture
+            yield f"{prefix}:{self._relative(nodeid)}", "", self._place_of(nodeid), calls
 
     def _teardowns(self) -> Iterator[tuple[str, str, str, Sequence[Call]]]:
         """The same of each teardown that went well, after a test that did."""
@@ -314,10 +317,14 @@ class Judge:
 
     def _key(self, record: TestRecord) -> str:
         key: str | None = record.settings.get("key")
-        return key or self._place(record)
+        return key or self._relative(self._without_group(record.nodeid))
 
     def _place(self, record: TestRecord) -> str:
-        return self._relative(self._without_group(record.nodeid))
+        return self._place_of(self._without_group(record.nodeid))
+
+    def _place_of(self, nodeid: str) -> str:
+        """What the globs of crashlens.yml are matched against: relative to its project."""
+        return relative_key(nodeid, self._config.rootpath, self._settings.project)
 
     def _without_group(self, nodeid: str) -> str:
         """Older xdist appends ``@group`` to the ids of ``--dist loadgroup``."""
@@ -365,7 +372,7 @@ def _is_news(assessment: Assessment, stored: Entry | None) -> bool:
     now = assessment.now
     if stored is None:
         return bool(assessment.calls)
-    if not (stored.live and now.live) or assessment.accepted:
+    if not (stored.live and now.live) or assessment.accepted or assessment.shrunk:
         return stored != now
     return _shape(stored) != _shape(now)
 

@@ -23,7 +23,7 @@ from pytest_crashlens.errors import ConfigError
 from pytest_crashlens.fixture import CrashlensFixture
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.exchange import Exchange
-from pytest_crashlens.model.phase_usage import PhaseUsage
+from pytest_crashlens.model.phase_usage import SET_UP, PhaseUsage
 from pytest_crashlens.policy.limits import Limits, limits_from_marker
 from pytest_crashlens.providers.calls import read_calls
 from pytest_crashlens.providers.registry import wanted
@@ -63,6 +63,7 @@ class Measure:
         self._fingerprint_key = run_id.encode()[:64]
         self._counter = TokenCounter.load()  # tests may forbid files and network: read them now
         self._fixture_owners: dict[str, Owner] = {}
+        self._set_ups = 0
         self._set_up: list[str] = []
         self._reported_faults = 0
         self._call_sites = CallSites(config.rootpath)
@@ -126,12 +127,19 @@ class Measure:
         if fixturedef.scope == "function":
             with self._fixture_in_context(fixturedef, self.recorder.owners.running):
                 return (yield)
-        key = self._fixture_key(fixturedef, request)
-        owner = self._fixture_owners.setdefault(key, Owner(key))
+        # set up anew for other tests it spends anew: each time is judged by itself
+        self._set_ups += 1
+        key = f"{self._fixture_key(fixturedef, request)}{SET_UP}{self._set_ups}"
+        owner = self._fixture_owners[key] = Owner(key)
         owners = self.recorder.owners
         teardown = owners.at_work(owner)
+
+        def leave() -> None:
+            teardown.__exit__(None, None, None)
+            owner.finished = True
+
         # finalizers run last in, first out: these two enclose the fixture's own
-        fixturedef.addfinalizer(lambda: teardown.__exit__(None, None, None))
+        fixturedef.addfinalizer(leave)
         try:
             with owners.at_work(owner), self._fixture_in_context(fixturedef, owner):
                 result = yield
@@ -177,11 +185,7 @@ class Measure:
             worker=self._worker,
             settings=measure.settings,
             calls=tuple(self.take(measure, call.when)),
-            fixtures={
-                name: calls
-                for name, owner in self._fixture_owners.items()
-                if (calls := tuple(self.read(self.recorder.take(owner))))
-            },
+            fixtures=self._fixture_calls(),
             set_up=tuple(self._set_up),
             late=tuple(self.read(self.recorder.take(self.recorder.owners.late))),
             faults=self._new_faults(),
@@ -206,6 +210,16 @@ class Measure:
         else:
             session.config.stash[REST] = rest
         return (yield)
+
+    def _fixture_calls(self) -> dict[str, tuple[Call, ...]]:
+        """Calls of fixtures that no report carries yet; what is torn down is forgotten."""
+        found = {}
+        for name, owner in list(self._fixture_owners.items()):
+            if calls := tuple(self.read(self.recorder.take(owner))):
+                found[name] = calls
+            if owner.finished and not owner.attempts:
+                del self._fixture_owners[name]
+        return found
 
     def take(self, measure: ItemMeasure, when: str | None) -> list[Call]:
         """Calls of the test that no report carries yet.
@@ -245,8 +259,13 @@ class Measure:
             self.look(measure)
             return tuple(measure.calls)
 
+        owners = self.recorder.owners
         return CrashlensFixture(
-            owner=measure.owner, calls=calls, record=record, call_site=self._call_sites.here
+            task=lambda: owners.task_of(measure.owner),
+            scope=owners.labelled,
+            calls=calls,
+            record=record,
+            call_site=self._call_sites.here,
         )
 
     def _fixture_key(
@@ -260,7 +279,8 @@ class Measure:
         if fixturedef.scope == "session":
             place = self._place_of(inspect.unwrap(fixturedef.func))
         name = _XUNIT_NAME.sub(r"\1", fixturedef.argname)
-        parameter = "" if fixturedef.params is None else f"[{getattr(request, 'param_index', 0)}]"
+        indexed = fixturedef.params is not None or hasattr(request, "param")
+        parameter = f"[{getattr(request, 'param_index', 0)}]" if indexed else ""
         return f"fixture:{place}::{name}{parameter}"
 
     def _place_of(self, function: Callable[..., Any]) -> str:

@@ -66,6 +66,7 @@ def _settings(config: pytest.Config) -> JudgeSettings:
         assessor=Assessor(policies, baseline, book, updating=updating),
         baseline=baseline,
         baseline_path=baseline_path,
+        project=project_root(policies.path) if policies.path else config.rootpath,
         baseline_mode=mode,
         may_fail=not (option.crashlens_no_fail or config.getini("crashlens_no_fail")),
         header=_header(config, policies, baseline_path, baseline, mode),

@@ -40,8 +40,8 @@ class Comparison:
 
     @property
     def live(self) -> bool:
-        """Whether either side varies from run to run."""
-        return self.before.live or self.now.live
+        """Whether both sides vary from run to run; what was replayed once is held to its facts."""
+        return self.before.live and self.now.live
 
     @property
     def identical(self) -> bool:
@@ -54,17 +54,75 @@ class Comparison:
         return self.before.calls > 0 and self.now.calls == 0
 
     @property
+    def more_refused(self) -> int:
+        """Calls refused now beyond those refused before: no answer is no improvement either."""
+        return max(0, self.now.refused_calls - self.before.refused_calls)
+
+    @property
     def basis_changed(self) -> bool:
         """Counts rest on something else than before and cannot be compared as if equal."""
         return bool(self.before.calls and self.now.calls) and self.before.bases != self.now.bases
+
+    def reversed(self) -> Comparison:
+        """From now back to before."""
+        return Comparison(before=self.now, now=self.before, cards=self.cards)
 
     def costs(self) -> tuple[Cost, Cost]:
         """USD before and now."""
         return self.before.cost(self.cards), self.now.cost(self.cards)
 
-    def input_costs(self) -> tuple[Cost, Cost]:
-        """USD of the input alone, before and now."""
-        return _input_cost(self.before, self.cards), _input_cost(self.now, self.cards)
+    def judged_costs(self) -> tuple[Cost, Cost]:
+        """USD before and now of all that does not vary: of live calls only the input."""
+        if not self.live:
+            return self.costs()
+        return self._without_live_output(self.before), self._without_live_output(self.now)
+
+    def judged_output(self) -> tuple[int, int]:
+        """Output tokens before and now of all that does not vary."""
+        before, now = (
+            sum(
+                block.usage.output_tokens or 0
+                for block in entry.blocks
+                if not (self.live and block.kind.live)
+            )
+            for entry in (self.before, self.now)
+        )
+        return before, now
+
+    def models_cost(self) -> tuple[Decimal, Decimal] | None:
+        """USD of the baseline's own tokens at its models and at those that took their place.
+
+        The price of a changed model without any noise; None where no model changed or one of them
+        has no price.
+        """
+        old_usd, new_usd, changed = Decimal(0), Decimal(0), False
+        for before, now in _pairs(self.before, self.now):
+            if not before:
+                continue
+            old = _summed(before)
+            usd = _priced(before, self.cards).usd
+            moved: Decimal | None = usd
+            if now and _model_text(old, _summed(now)):
+                changed = True
+                moved = self._at(_summed(now), old.usage, old.calls)
+            if usd is None or moved is None:
+                return None
+            old_usd, new_usd = _sum(old_usd, usd), _sum(new_usd, moved)
+        return (old_usd, new_usd) if changed else None
+
+    def more_unknown(self) -> tuple[str, ...]:
+        """Models with more calls of unknown usage than before."""
+        before, now = _unknown_by_model(self.before), _unknown_by_model(self.now)
+        return tuple(model for model, calls in now.items() if calls > before.get(model, 0))
+
+    def _without_live_output(self, entry: Entry) -> Cost:
+        blocks = [
+            replace(block, usage=replace(block.usage, **_NO_OUTPUT))
+            if block.kind.live and block.usage.stated
+            else block
+            for block in entry.blocks
+        ]
+        return _priced(blocks, self.cards)
 
     def unpriced_growth(self) -> tuple[str, ...]:
         """What grew and has no (whole) price, so that the change in cost is unknown."""
@@ -195,21 +253,17 @@ def _of_model(cause: Cause) -> Cause:
     return replace(cause, text=f"{cause.text}, {cause.model}")
 
 
-def _input_cost(entry: Entry, cards: Mapping[str, RateCard]) -> Cost:
-    return _priced(
-        [
-            replace(
-                block,
-                usage=replace(block.usage, **_NO_OUTPUT) if block.usage.stated else block.usage,
-            )
-            for block in entry.blocks
-        ],
-        cards,
-    )
+def _unknown_by_model(entry: Entry) -> dict[str, int]:
+    calls: dict[str, int] = {}
+    for block in entry.blocks:
+        if block.kind.basis == "unknown":
+            name = f"{block.kind.provider}/{block.kind.model}"
+            calls[name] = calls.get(name, 0) + block.calls
+    return calls
 
 
 def _priced(blocks: Sequence[Block], cards: Mapping[str, RateCard]) -> Cost:
-    return Entry(False, tuple(blocks)).cost(cards)
+    return Entry(tuple(blocks)).cost(cards)
 
 
 def _model_key(block: Block) -> tuple[str, str, str | None, bool, bool]:

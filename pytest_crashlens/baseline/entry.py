@@ -28,6 +28,8 @@ class Kind:
     band: int = 0
     """The long-context threshold (input tokens) that each of the calls exceeds; 0: none."""
     usage_source: UsageSource = "provider"
+    live: bool = False
+    """Answered over a network, so that the output varies from run to run."""
     refused: bool = False
     """Answered with an error or never sent: no tokens, no cost."""
 
@@ -53,9 +55,17 @@ class Block:
 class Entry:
     """One test (or long-lived fixture) in the baseline, or in this run."""
 
-    live: bool
-    """True: answered over a network, so output tokens vary from run to run."""
     blocks: tuple[Block, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        """Whether any of it was answered over a network."""
+        return any(block.kind.live for block in self.blocks)
+
+    @property
+    def refused_calls(self) -> int:
+        """Calls that were answered with an error or never sent."""
+        return sum(block.calls for block in self.blocks if block.kind.refused)
 
     @property
     def calls(self) -> int:
@@ -102,9 +112,7 @@ def entry_of(calls: Iterable[Call], card_of: CardOf) -> tuple[Entry, dict[str, R
     """Sum ``calls`` into blocks priced by ``card_of``; also the cards that were used, by id."""
     sums: dict[Kind, Block] = {}
     cards: dict[str, RateCard] = {}
-    live = False
     for call in calls:
-        live = live or call.live
         card = card_of(call) if call.billed else None
         if card is not None:
             cards[card.id] = card
@@ -116,6 +124,7 @@ def entry_of(calls: Iterable[Call], card_of: CardOf) -> tuple[Entry, dict[str, R
             card=card.id if card else None,
             band=card.band(call.usage.input_tokens) if card else 0,
             usage_source="provider" if not call.billed else call.usage_source,
+            live=call.live,
             refused=not call.billed,
         )
         block = sums.get(kind) or Block(kind, 0, 0, Usage())
@@ -125,7 +134,7 @@ def entry_of(calls: Iterable[Call], card_of: CardOf) -> tuple[Entry, dict[str, R
             retries=block.retries + call.retries,
             usage=block.usage + call.usage,
         )
-    return Entry(live, tuple(sorted(sums.values(), key=_order))), cards
+    return Entry(tuple(sorted(sums.values(), key=_order))), cards
 
 
 def block_cost(block: Block, cards: Mapping[str, RateCard]) -> Cost:
@@ -167,6 +176,7 @@ def _order(block: Block) -> tuple[str, ...]:
         str(kind.batch),
         f"{kind.band:012}",
         kind.usage_source,
+        str(kind.live),
         str(kind.refused),
         kind.card or "",
     )

@@ -33,6 +33,7 @@ _BLOCK_FIELDS: dict[str, type] = {
     "card": str,
     "above_input_tokens": int,
     "usage_source": str,
+    "live": bool,
     "refused": bool,
     "calls": int,
     "retries": int,
@@ -66,10 +67,7 @@ class Baseline:
             "version": VERSION,
             "cards": {name: card.to_dict() for name, card in self.cards.items()},
             "tests": {
-                key: {
-                    "traffic": "live" if entry.live else "replayed",
-                    "usage": [_block_to_dict(block, self.cards) for block in entry.blocks],
-                }
+                key: {"usage": [_block_to_dict(block, self.cards) for block in entry.blocks]}
                 for key, entry in self.entries.items()
             },
         }
@@ -203,15 +201,11 @@ class _Reader:
 
     def entry(self, key: str, value: Any, cards: Mapping[str, RateCard]) -> Entry:
         value = self.mapping(value, key)
-        self.keys(value, {"traffic", "usage"}, key)
-        if value.get("traffic") not in ("live", "replayed"):
-            raise self.fail(key, '"traffic" must be "live" or "replayed"')
+        self.keys(value, {"usage"}, key)
         usage = value.get("usage")
         if not isinstance(usage, list):
             raise self.fail(key, '"usage" must be a list')
-        return Entry(
-            value["traffic"] == "live", tuple(self.block(key, block, cards) for block in usage)
-        )
+        return Entry(tuple(self.block(key, block, cards) for block in usage))
 
     def block(self, key: str, value: Any, cards: Mapping[str, RateCard]) -> Block:
         value = self.mapping(value, key)
@@ -237,6 +231,7 @@ class _Reader:
             card=value.get("card"),
             band=value.get("above_input_tokens", 0),
             usage_source=value.get("usage_source", "provider"),
+            live=value.get("live", False),
             refused=value.get("refused", False),
         )
         return Block(kind, value["calls"], value.get("retries", 0), Usage.from_dict(value))
@@ -257,6 +252,7 @@ def _block_to_dict(block: Block, cards: Mapping[str, RateCard]) -> dict[str, Any
         "service_tier": kind.service_tier,
         "batch": kind.batch,
         "above_input_tokens": kind.band,
+        "live": kind.live,
         "refused": kind.refused,
         "retries": block.retries,
     }

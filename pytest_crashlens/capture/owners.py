@@ -16,7 +16,7 @@ class Owner:
 
     name: str
     task: str | None = None
-    """Task label put on requests sent now."""
+    """Task label of its requests, unless the context has another."""
     finished: bool = False
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -30,6 +30,7 @@ class Owners:
 
     def __init__(self) -> None:
         self._context: ContextVar[Owner | None] = ContextVar("crashlens_owner", default=None)
+        self._task: ContextVar[str | None] = ContextVar("crashlens_task", default=None)
         self._running: list[Owner] = []
         self.late = Owner("late")
 
@@ -55,6 +56,19 @@ class Owners:
                 self._running.remove(owner)
             with suppress(ValueError):  # left in another context than entered: it dies with that
                 self._context.reset(token)
+
+    def task_of(self, owner: Owner) -> str | None:
+        """The task label of what ``owner`` sends here and now."""
+        return self._task.get() or owner.task
+
+    @contextmanager
+    def labelled(self, task: str) -> Iterator[None]:
+        """What this context sends inside has the label ``task``."""
+        token = self._task.set(task)
+        try:
+            yield
+        finally:
+            self._task.reset(token)
 
     def enter_context_of(self, owner: Owner) -> None:
         """Say inside a coroutine whose work it is (its runner may keep another test's context)."""

@@ -79,7 +79,7 @@ class Recorder:
             started=self._clock(),
             lane=_lane(),
             call_site=self._call_sites.here(),
-            task=owner.task,
+            task=self.owners.task_of(owner),
         )
         owner.attempts.append(attempt)
         return attempt, self._in_flight.set(attempt)

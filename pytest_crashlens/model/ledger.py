@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_crashlens.model.call import Call
-from pytest_crashlens.model.phase_usage import PhaseUsage
+from pytest_crashlens.model.phase_usage import SET_UP, PhaseUsage
 
 
 @dataclass(eq=False, slots=True)
@@ -49,10 +49,10 @@ class Ledger:
 
     def __init__(self) -> None:
         self.tests: dict[str, TestRecord] = {}
-        self.fixtures: dict[str, dict[str, list[Call]]] = {}
-        """By fixture key, then by worker: each worker sets a session fixture up anew."""
-        self.set_up: dict[str, None] = {}
-        """Keys of the fixtures whose setup went well."""
+        self._fixtures: dict[tuple[str, str], list[Call]] = {}
+        """By worker and set-up: each worker, and other tests, set a fixture up anew."""
+        self._set_up: dict[tuple[str, str], None] = {}
+        """The set-ups that went well."""
         self.late: list[Call] = []
         self.faults: dict[str, None] = {}
         self.libraries: dict[str, None] = {}
@@ -73,18 +73,34 @@ class Ledger:
 
     def add_rest(self, phase: PhaseUsage) -> None:
         """Take in what belongs to no single test."""
-        for key, calls in phase.fixtures.items():
-            self.fixtures.setdefault(key, {}).setdefault(phase.worker, []).extend(calls)
-        self.set_up |= dict.fromkeys(phase.set_up)
+        for name, calls in phase.fixtures.items():
+            self._fixtures.setdefault((phase.worker, name), []).extend(calls)
+        self._set_up |= dict.fromkeys((phase.worker, name) for name in phase.set_up)
         self.late.extend(phase.late)
         self.faults |= dict.fromkeys(phase.faults)
         self.libraries |= dict.fromkeys(phase.libraries)
+
+    def fixtures(self) -> dict[str, list[Call]]:
+        """By fixture key the calls of its dearest set-up among those that went well.
+
+        How often a fixture is set up depends on the order and the distribution of the tests.
+        """
+        found: dict[str, list[Call]] = {}
+        for worker, name in self._set_up:
+            key = name.rpartition(SET_UP)[0]
+            calls = self._fixtures.get((worker, name), [])
+            if key not in found or _size(calls) > _size(found[key]):
+                found[key] = calls
+        return found
 
     def calls(self) -> Iterator[Call]:
         """Everything the run spent or simulated."""
         for record in self.tests.values():
             yield from record.all_calls
-        for workers in self.fixtures.values():
-            for calls in workers.values():
-                yield from calls
+        for calls in self._fixtures.values():
+            yield from calls
         yield from self.late
+
+
+def _size(calls: list[Call]) -> tuple[int, int]:
+    return len(calls), sum(call.usage.total_tokens for call in calls)

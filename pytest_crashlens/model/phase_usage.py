@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Self
 
 from pytest_crashlens.model.call import Call
 
+SET_UP = " #"
+"""Between a fixture's key and the number of its set-up in this process."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseUsage:
@@ -25,7 +28,7 @@ class PhaseUsage:
     calls: tuple[Call, ...] = ()
     """Calls of the test itself."""
     fixtures: Mapping[str, tuple[Call, ...]] = field(default_factory=dict)
-    """Calls of fixtures that outlive one test, by ``fixture:path::name``."""
+    """Calls of fixtures that outlive one test, by ``fixture:path::name #number``."""
     set_up: tuple[str, ...] = ()
     """Fixtures that outlive one test and were set up well, each told once."""
     late: tuple[Call, ...] = ()

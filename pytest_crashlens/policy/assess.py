@@ -40,6 +40,8 @@ class Assessment:
     verdict: Verdict = field(default_factory=Verdict)
     accepted: tuple[Finding, ...] = ()
     """What would have failed against the old baseline and is accepted by this update."""
+    shrunk: bool = False
+    """Whether an update finds it so much cheaper that the reverse would have failed."""
     cards: Mapping[str, RateCard] = field(default_factory=dict)
     """Cards of ``now``'s blocks."""
 
@@ -102,7 +104,15 @@ class Assessor:
                 rule, calls, self.cost_today, comparison=None if self._updating else comparison
             )
         if self._updating:
-            return replace(assessment, verdict=Verdict(tuple(absolute)), accepted=tuple(relative))
+            shrunk = comparison is not None and bool(
+                against_baseline(comparison.reversed(), limits)
+            )
+            return replace(
+                assessment,
+                verdict=Verdict(tuple(absolute)),
+                accepted=tuple(relative),
+                shrunk=shrunk,
+            )
         return replace(assessment, verdict=Verdict((*relative, *absolute)))
 
     def describe(

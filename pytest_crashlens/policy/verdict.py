@@ -24,10 +24,12 @@ FindingKind = Literal[
     "unpriced",
     "unknown_usage",
     "basis_changed",
+    "refused",
     "shared_key",
 ]
 Amount = Decimal | int
-COST_METRICS = frozenset({"cost", "input cost"})
+SAME_TOKENS = "cost of the same tokens"
+COST_METRICS = frozenset({"cost", "input cost", SAME_TOKENS})
 """Metrics in USD; all others are counts."""
 
 
@@ -78,10 +80,18 @@ def against_baseline(comparison: Comparison, limits: Limits) -> list[Finding]:
                 limit="seen",
             )
         ]
+    findings: list[Finding] = []
+    if comparison.more_refused:
+        findings.append(
+            Finding(
+                kind="refused",
+                text=f"{now.refused_calls} of {now.calls} calls got no answer (an error, or no "
+                f"connection), the baseline has {before.refused_calls} such",
+            )
+        )
     increase = limits.max_increase
     if increase is None or increase.off:
-        return []
-    findings: list[Finding] = []
+        return findings
     if comparison.basis_changed:
         findings.append(
             Finding(
@@ -92,14 +102,12 @@ def against_baseline(comparison: Comparison, limits: Limits) -> list[Finding]:
                 ),
             )
         )
-    if now.unknown_calls > before.unknown_calls:
+    if models := comparison.more_unknown():
         findings.append(
             Finding(
                 kind="unknown_usage",
-                text="the usage of some calls was not stated and cannot be counted",
-                metric="calls of unknown usage",
-                before=before.unknown_calls,
-                now=now.unknown_calls,
+                text=f"the usage of calls to {', '.join(models)} was not stated and cannot be "
+                "counted",
             )
         )
     for metric in METRICS:
@@ -107,6 +115,8 @@ def against_baseline(comparison: Comparison, limits: Limits) -> list[Finding]:
         if percent is not None:
             named = metric in increase.by_metric
             findings += _increase(comparison, metric, percent, limits, named=named)
+    if not comparison.live and now.retries > before.retries:
+        findings.append(_more("retries", before.retries, now.retries, "no more"))
     return findings
 
 
@@ -115,77 +125,79 @@ def _increase(
 ) -> list[Finding]:
     """The gate on one metric.
 
-    Live output varies too much for a fixed percentage, so live tests are gated on calls and input,
-    unless their limit names the metric. Replayed calls are facts: one more is one too many.
+    Live output varies too much for a fixed percentage, so live calls are gated on their number and
+    input, unless their limit names the metric. Replayed calls are facts: one more is one too many.
     """
-    live = comparison.live and not named
+    before, now = comparison.before, comparison.now
+    floor = Decimal(limits.min_increase_tokens or 0)
     if metric == "cost":
-        return _cost_increase(comparison, percent, limits, live=live)
-    if live and metric == "output_tokens":
-        return []
+        return _cost_increase(comparison, percent, limits, named=named)
     if metric == "calls":
-        before, now = comparison.before.calls, comparison.now.calls
-        exact = not comparison.live and not named
-        allowed, floor = (Decimal(0), Decimal(0)) if exact else (percent, Decimal(0))
-        shown = "no more" if exact else None
+        replayed = [
+            sum(block.calls for block in entry.blocks if not block.kind.live)
+            for entry in (before, now)
+        ]
+        exact = not named and (not comparison.live or replayed[1] > replayed[0])
+        amounts = (before.calls, now.calls)
+        if exact and now.calls > before.calls:
+            return [_more("calls", *amounts, "no more")]
+        floor = Decimal(0)
+    elif metric == "output_tokens" and not named:
+        amounts = comparison.judged_output()
     else:
-        before = getattr(comparison.before.usage, metric) or 0
-        now = getattr(comparison.now.usage, metric) or 0
-        allowed, floor, shown = percent, Decimal(limits.min_increase_tokens or 0), None
-    if not _exceeds(Decimal(before), Decimal(now), allowed, floor):
+        amounts = (getattr(before.usage, metric) or 0, getattr(now.usage, metric) or 0)
+    if not _exceeds(Decimal(amounts[0]), Decimal(amounts[1]), percent, floor):
         return []
-    name = metric.replace("_", " ")
-    return [
-        Finding(
-            kind="increase",
-            text=f"{name} increased",
-            metric=name,
-            before=before,
-            now=now,
-            limit=shown or f"+{allowed:f} %",
-        )
-    ]
+    return [_more(metric.replace("_", " "), *amounts, f"+{percent:f} %")]
+
+
+def _more(metric: str, before: Amount, now: Amount, limit: str) -> Finding:
+    return Finding(
+        kind="increase",
+        text=f"{metric} increased",
+        metric=metric,
+        before=before,
+        now=now,
+        limit=limit,
+    )
 
 
 def _cost_increase(
-    comparison: Comparison, percent: Decimal, limits: Limits, *, live: bool
+    comparison: Comparison, percent: Decimal, limits: Limits, *, named: bool
 ) -> list[Finding]:
     if unpriced := comparison.unpriced_growth():
-        names = ", ".join(unpriced)
         return [
             Finding(
                 kind="unpriced",
-                text=f"no price for {names} (set one under prices: in crashlens.yml)",
+                text=f"no price for {', '.join(unpriced)} (set one under prices: in crashlens.yml)",
                 metric="cost",
                 before=comparison.before.cost(comparison.cards).usd,
                 now=None,
                 limit=f"+{percent:f} %",
             )
         ]
-    before, now = comparison.input_costs() if live else comparison.costs()
+    before, now = comparison.costs() if named else comparison.judged_costs()
     if before.usd is None or now.usd is None:
         return []  # nothing unpriced has grown
-    name = "input cost" if live else "cost"
-    floor = limits.min_increase_cost
-    if floor is None:
-        usage = comparison.before.usage
-        tokens = (usage.input_tokens or 0) if live else usage.total_tokens
-        with localcontext(EXACT):
-            floor = (
-                before.usd / tokens * (limits.min_increase_tokens or 0) if tokens else Decimal(0)
-            )
-    if not _exceeds(before.usd, now.usd, percent, floor):
-        return []
-    return [
-        Finding(
-            kind="increase",
-            text=f"{name} increased",
-            metric=name,
-            before=before.usd,
-            now=now.usd,
-            limit=f"+{percent:f} %",
-        )
-    ]
+    if _exceeds(before.usd, now.usd, percent, _cost_floor(comparison, limits, before.usd)):
+        name = "cost" if named or not comparison.live else "input cost"
+        return [_more(name, before.usd, now.usd, f"+{percent:f} %")]
+    # a changed model is judged by what the baseline's own tokens cost: no floor, no noise
+    models = comparison.models_cost()
+    floor = limits.min_increase_cost or Decimal(0)
+    if models is not None and _exceeds(*models, percent, floor):
+        return [_more(SAME_TOKENS, *models, f"+{percent:f} %")]
+    return []
+
+
+def _cost_floor(comparison: Comparison, limits: Limits, usd: Decimal) -> Decimal:
+    """The floor in USD: as given, else the floor in tokens at the test's own mean price."""
+    if limits.min_increase_cost is not None:
+        return limits.min_increase_cost
+    usage = comparison.before.usage
+    tokens = (usage.input_tokens or 0) if comparison.live else usage.total_tokens
+    with localcontext(EXACT):
+        return usd / tokens * (limits.min_increase_tokens or 0) if tokens else Decimal(0)
 
 
 def _exceeds(before: Decimal, now: Decimal, percent: Decimal, floor: Decimal) -> bool:

@@ -16,7 +16,15 @@ from pytest_crashlens.policy.verdict import COST_METRICS, Amount, Finding, Findi
 from pytest_crashlens.report.run_result import call_sites
 
 ACCEPTABLE = frozenset(
-    {"increase", "missing", "vanished", "unpriced", "unknown_usage", "basis_changed"}
+    {
+        "increase",
+        "missing",
+        "vanished",
+        "refused",
+        "unpriced",
+        "unknown_usage",
+        "basis_changed",
+    }
 )
 """Findings that an update of the baseline accepts; limits and policies stay."""
 SITES_SHOWN = 3
@@ -24,6 +32,7 @@ _PRIORITY: tuple[FindingKind, ...] = (
     "shared_key",
     "vanished",
     "missing",
+    "refused",
     "policy",
     "limit",
     "increase",
@@ -31,9 +40,7 @@ _PRIORITY: tuple[FindingKind, ...] = (
     "unknown_usage",
     "basis_changed",
 )
-_IN_WORDS = frozenset(
-    {"missing", "vanished", "unpriced", "unknown_usage", "basis_changed", "shared_key"}
-)
+_IN_WORDS = frozenset(ACCEPTABLE - {"increase"} | {"shared_key"})
 """Findings whose figures say less than their sentence."""
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pytest_crashlens.baseline.compare import percent_change
 from pytest_crashlens.model.money import format_usd, format_usd_change
 from pytest_crashlens.pricing.card import Cost
-from pytest_crashlens.report.failure import as_table, failure_lines, sentence
+from pytest_crashlens.report.failure import as_table, failure_lines, headline, sentence
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
 
 ROWS_SHOWN = 20
@@ -29,9 +29,9 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     lines += _rows(shown, verbosity, width)
     for result in run.failed:
         if result.fixture:
-            first, *rest = failure_lines(result.assessment, run.accept_command)
-            lines.append((f"{result.assessment.key} ({first.removeprefix('E').strip()})", "bad"))
-            lines += [(line, "") for line in rest]
+            lines.append((_fixture_headline(result), "bad"))
+            text = failure_lines(result.assessment, run.accept_command)
+            lines += [(line, "") for line in text[1:]]
     for finding in run.session.findings:
         lines.append((f"session: {sentence(finding)}", "bad" if finding.blocks else "warn"))
     lines += _notes(run)
@@ -47,6 +47,10 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     if nothing and run.baseline.mode == "compared":
         return []  # as in the baseline: nothing to say
     return [*lines, *_total_lines(run, width)]
+
+
+def _fixture_headline(result: Result) -> str:
+    return f"{result.assessment.key} ({headline(result.assessment)})"
 
 
 def _notes(run: RunResult) -> list[Line]:
@@ -198,6 +202,9 @@ def _one_line(run: RunResult, width: int) -> list[Line]:
     """What ``-q`` leaves: the totals, and what makes them incomplete."""
     seen = run.results or run.spent.calls or run.simulated.calls
     lines: list[Line] = [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
+    for result in run.failed:
+        if result.fixture:
+            lines.append((_fixture_headline(result), "bad"))
     lines += _total_lines(run, width) if seen else []
     if run.baseline.error:
         lines.append((run.baseline.error, "bad"))

@@ -297,3 +297,27 @@ def test_keys_start_at_the_file_s_folder(project: Project) -> None:
     result = project.run()
     assert result.ret == 0
     result.stdout.fnmatch_lines(["crashlens: baseline own.json (1 entry)"])
+
+
+def test_an_update_lowers_a_live_entry_that_is_far_too_high(project: Project) -> None:
+    write_tests(project, test_a={"input_tokens": 5000, "live": True})
+    project.update()
+    plan(project, test_a={"input_tokens": 4500, "live": True})
+    project.update()
+    assert project.usage("test_it.py::test_a")[0]["input_tokens"] == 5000
+    plan(project, test_a={"input_tokens": 500, "live": True})
+    project.update()
+    assert project.usage("test_it.py::test_a")[0]["input_tokens"] == 500
+
+
+def test_path_limits_hold_wherever_the_baseline_lies(project: Project) -> None:
+    write_tests(project, test_a=[{"input_tokens": 100}] * 2)
+    project.write("ci/.keep", "")
+    project.write(
+        "crashlens.yml",
+        "version: 1\nbaseline: ci/base.json\n"
+        "paths: [{match: 'test_*.py', limits: {max_calls: 1}}]\n",
+    )
+    result = project.run("--crashlens-update-baseline")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E   LLM cost: calls of this test over the limit (2 > 1)"])

@@ -275,3 +275,22 @@ def test_two_tests_with_one_key_do_not_share_an_entry(project: Project) -> None:
         ["E   LLM cost: its key 'k' is that of test_it.py::test_a too; give each test*"]
     )
     assert project.usage("k")[0]["input_tokens"] == 100
+
+
+def test_scopes_of_concurrent_coroutines_are_their_own(project: Project) -> None:
+    write_client(project)
+    project.write(
+        "test_it.py",
+        "import asyncio\nimport llm\n\n"
+        "def test_a(crashlens):\n"
+        "    async def ask(task, wait):\n"
+        "        with crashlens.scope(task):\n"
+        "            await asyncio.sleep(wait)\n"
+        "            await llm.acall(10)\n"
+        "    async def both():\n"
+        "        await asyncio.gather(ask('one', 0.02), ask('two', 0.01))\n"
+        "        await llm.acall(10)\n"
+        "    asyncio.run(both())\n"
+        "    assert [call.task for call in crashlens.calls] == ['two', 'one', None]\n",
+    )
+    project.run().assert_outcomes(passed=1)

@@ -169,10 +169,11 @@ def test_only_tests_that_passed_are_in_the_baseline(kinds: Project) -> None:
     assert result.ret == 1
     found = {key.partition("::")[2]: entry for key, entry in kinds.baseline["tests"].items()}
     calls = {name: sum(block["calls"] for block in e["usage"]) for name, e in found.items()}
-    assert calls == JUDGED
+    stored = {name: number for name, number in JUDGED.items() if name != "test_teardown_error"}
+    assert calls == stored
     again = kinds.run("--doctest-modules", "--crashlens-report=json:out.json")
-    assert {test["state"] for test in report(kinds).values()} == {"same", "not judged"}
-    assert not states(again) & set(JUDGED)
+    assert {test["state"] for test in report(kinds).values()} == {"same", "not judged", "missing"}
+    assert not states(again) & set(stored)
 
 
 @pytest.fixture
@@ -440,3 +441,31 @@ def test_fixtures_are_kept_apart_by_what_they_are_set_up_for(project: Project) -
         project.update(part)
         assert project.baseline_path.read_bytes() == data, part
     assert project.run().ret == 0
+
+
+def test_a_fixture_costs_what_one_setup_costs(project: Project) -> None:
+    """However often it is set up: that depends on the order of the tests."""
+    write_client(project)
+    for name in ("one", "two"):
+        project.write(
+            f"test_{name}.py",
+            "import llm\nimport pytest\n\n"
+            "@pytest.fixture(scope='module')\ndef res(request):\n"
+            "    return llm.call(1000 * request.param)\n\n"
+            "@pytest.mark.parametrize('res', [1, 2], indirect=True)\n"
+            "def test_a(res): pass\n\n"
+            "@pytest.mark.parametrize('res', [1, 2], indirect=True)\n"
+            "def test_b(res): pass\n",
+        )
+    project.update()
+    keys = set(project.baseline["tests"])
+    assert keys == {f"fixture:test_{n}.py::res[{i}]" for n in ("one", "two") for i in (0, 1)}
+    mixed = [f"test_one.py::test_{t}[{i}]" for t in "ab" for i in (2, 1)]
+    result = project.run(*mixed, "test_two.py::test_a")
+    assert result.ret == 0, result.outlines
+
+
+def test_short_tracebacks_and_quiet_runs_say_what_failed(regression: Project) -> None:
+    result = regression.run("--tb=line")
+    result.stdout.fnmatch_lines(["test_it.py: LLM cost +1?? %: input +100 %*"])
+    result.stdout.no_fnmatch_line("*_Crash*")

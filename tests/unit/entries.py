@@ -23,6 +23,7 @@ def card(model: str, input_price: str = "1", output_price: str = "2", **more: st
 
 CARDS = {
     "small": card("small", "1", "2", cache_read="0.5"),
+    "wordy": card("wordy", "0.9", "8"),
     "large": card("large", "10", "20", cache_read="5"),
     "tiered": RateCard(
         provider="openai",

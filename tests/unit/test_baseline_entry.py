@@ -68,8 +68,8 @@ def test_an_unpriced_part_makes_the_cost_a_lower_bound() -> None:
 
 
 def test_nothing_costs_nothing() -> None:
-    assert Entry(False).cost({}).usd == 0
-    assert Entry(False).cost({}).status == "priced"
+    assert Entry().cost({}).usd == 0
+    assert Entry().cost({}).status == "priced"
 
 
 def test_a_call_without_a_model_has_a_name_that_prices_nothing() -> None:

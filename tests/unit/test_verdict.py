@@ -132,8 +132,52 @@ class TestLive:
         assert gate([tiny], [tiny, tiny]) == [("increase", "calls")]
         assert gate([tiny] * 10, [tiny] * 12) == []
 
+    def test_a_model_with_dearer_output_is_judged_by_the_baselines_own_tokens(self) -> None:
+        """Its input is cheaper, and how long its answers are varies: neither says enough."""
+        before, now = self.live(tokens=(500, 500)), self.live("wordy", tokens=(500, 5000))
+        assert gate([before], [now]) == [("increase", "cost of the same tokens")]
+        assert gate([now], [before]) == []
+
+    def test_replayed_once_is_held_to_its_facts(self) -> None:
+        """Output is compared unless both sides are live."""
+        replayed, longer = call(tokens=(1000, 200)), self.live(tokens=(1000, 5000))
+        found = [("increase", "cost"), ("increase", "output tokens")]
+        assert gate([replayed], [longer]) == found
+        assert gate([self.live()], [call(tokens=(1000, 5000))]) == found
+
+    def test_the_replayed_part_of_a_live_test_stays_exact(self) -> None:
+        before = [self.live(), call(tokens=(1000, 200))]
+        wordier = [self.live(tokens=(1000, 9000)), call(tokens=(1000, 200))]
+        assert gate(before, wordier) == []
+        dearer = [self.live(), call(tokens=(1000, 5000))]
+        assert gate(before, dearer) == [("increase", "input cost"), ("increase", "output tokens")]
+        assert gate(before, [*before, call(tokens=(1, 1))]) == [("increase", "calls")]
+
+
+REFUSED = call(usage=Usage(), usage_source="none", billed=False, status=401)
+
 
 class TestStates:
+    def test_refused_calls_are_no_improvement(self) -> None:
+        assert gate([call()], [REFUSED]) == [("refused", None)]
+        assert gate([call(), REFUSED], [call(), REFUSED]) == []
+        assert gate([REFUSED], [call()])[0] == ("increase", "cost")
+        assert gate([call()], [REFUSED], marked(max_increase="off")) == [("refused", None)]
+
+    def test_one_more_retry_of_replayed_calls(self) -> None:
+        assert gate([call()], [call(attempts=2)]) == [("increase", "retries")]
+        assert gate([call(live=True)], [call(live=True, attempts=2)]) == []
+
+    def test_a_changed_model_is_judged_however_small_the_test(self) -> None:
+        before = [call(tokens=(10, 5))]
+        assert gate(before, [call("wordy", tokens=(10, 5))]) == [
+            ("increase", "cost of the same tokens")
+        ]
+
+    def test_unknown_usage_of_another_model(self) -> None:
+        other = call("large", usage=Usage(), usage_source="none")
+        assert gate([UNKNOWN], [other]) == [("unknown_usage", None)]
+
     def test_vanished_speaks_alone_and_also_without_the_gate(self) -> None:
         assert gate([call()], []) == [("vanished", "calls")]
         assert gate([call()], [], marked(max_increase="off")) == [("vanished", "calls")]
