@@ -17,7 +17,7 @@ from pytest_crashlens.measure import Measure
 from pytest_crashlens.policy.assess import Assessor
 from pytest_crashlens.policy.config import Config, project_root
 from pytest_crashlens.policy.limits import DEFAULT_LIMITS
-from pytest_crashlens.policy.loader import find_config, load_config
+from pytest_crashlens.policy.loader import PLACES, find_config, load_config
 from pytest_crashlens.pricing.book import PriceBook
 
 
@@ -43,10 +43,11 @@ def register(config: pytest.Config) -> None:
 def _settings(config: pytest.Config) -> JudgeSettings:
     option = config.option
     updating: bool = option.crashlens_update_baseline
-    path = find_config(config.rootpath, _path(config, "crashlens_config"))
+    folder = _project_folder(config.rootpath)
+    path = find_config(folder, _path(config, "crashlens_config"))
     policies = load_config(path) if path else Config()
     named = _path(config, "crashlens_baseline")
-    baseline_path = named or _default_baseline(config.rootpath, policies)
+    baseline_path = named or _default_baseline(folder, policies)
     baseline = None
     if not policies.baseline_off or named is not None:
         baseline = load(baseline_path)
@@ -66,7 +67,7 @@ def _settings(config: pytest.Config) -> JudgeSettings:
         assessor=Assessor(policies, baseline, book, updating=updating),
         baseline=baseline,
         baseline_path=baseline_path,
-        project=project_root(policies.path) if policies.path else config.rootpath,
+        project=project_root(policies.path) if policies.path else folder,
         baseline_mode=mode,
         may_fail=not (option.crashlens_no_fail or config.getini("crashlens_no_fail")),
         header=_header(config, policies, baseline_path, baseline, mode),
@@ -74,6 +75,20 @@ def _settings(config: pytest.Config) -> JudgeSettings:
         notices=_notices(policies),
         json_paths=tuple(_report_paths(config)),
     )
+
+
+def _project_folder(root: Path) -> Path:
+    """The nearest folder from ``root`` up to its repository's that holds a file of ours.
+
+    Without an ini file pytest takes the folder it is started for as root: started for a subfolder
+    it would otherwise find no baseline, and say that there is none yet.
+    """
+    folders = [root, *root.parents]
+    top = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+    for folder in folders[: top + 1]:
+        if any((folder / name).exists() for name in (*PLACES, DEFAULT_NAME)):
+            return folder
+    return root
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:

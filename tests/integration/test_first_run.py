@@ -115,3 +115,21 @@ def test_update_without_any_call_leaves_a_project_that_runs(project: Project) ->
     result.stdout.fnmatch_lines(["crashlens-baseline.json: no entries"])
     assert project.baseline == {"cards": {}, "tests": {}, "version": 1}
     assert project.run().ret == 0
+
+
+def test_started_in_a_subfolder_without_an_ini_it_finds_the_baseline(project: Project) -> None:
+    (project.path / "tox.ini").unlink()
+    (project.path / ".git").mkdir()
+    write_tests(project, test_a=100)
+    folder = project.path / "t"
+    folder.mkdir()
+    for name in ("conftest.py", "plan.json", "test_it.py"):
+        (project.path / name).rename(folder / name)
+    project.update("t")
+    (folder / "plan.json").write_text((folder / "plan.json").read_text().replace("100", "900"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E   LLM cost +800 %: input*"])
+    assert list(project.baseline["tests"]) == ["t/test_it.py::test_a"]
