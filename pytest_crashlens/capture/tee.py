@@ -16,15 +16,18 @@ from pytest_crashlens.capture.recorder import Recorder
 def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
     """The synchronous and the asynchronous tee for ``module`` (httpx or httpx2)."""
 
+    def keep(attempt: Attempt, chunk: bytes) -> None:
+        try:
+            attempt.keep(chunk)
+        except Exception as fault:
+            recorder.fault("capture of a stream", fault)
+
     class TeeStream(_Tee, module.SyncByteStream):  # type: ignore[misc]  # base known at run time
         def __iter__(self) -> Iterator[bytes]:
             attempt = self._attempt
             try:
                 for chunk in self._stream:
-                    try:
-                        attempt.keep(chunk)
-                    except Exception as fault:
-                        recorder.fault("capture of a stream", fault)
+                    keep(attempt, chunk)
                     yield chunk
             except GeneratorExit:
                 raise
@@ -45,10 +48,7 @@ def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
             inner = self._stream.__aiter__()
             try:
                 async for chunk in inner:
-                    try:
-                        attempt.keep(chunk)
-                    except Exception as fault:
-                        recorder.fault("capture of a stream", fault)
+                    keep(attempt, chunk)
                     yield chunk
             except GeneratorExit:
                 raise
