@@ -26,7 +26,7 @@ from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.phase_usage import SET_UP, PhaseUsage
 from pytest_crashlens.policy.limits import Limits, limits_from_marker
 from pytest_crashlens.providers.calls import read_calls
-from pytest_crashlens.providers.registry import wanted
+from pytest_crashlens.providers.registry import FORMATS, wanted
 from pytest_crashlens.tokens.counting import TokenCounter
 
 NAME = "crashlens-measure"
@@ -66,9 +66,14 @@ class Measure:
         self._set_ups = 0
         self._set_up: list[str] = []
         self._reported_faults = 0
+        added = config.hook.pytest_crashlens_wire_formats(config=config)
+        self._formats = (*(found for several in added for found in several), *FORMATS)
         self._call_sites = CallSites(config.rootpath)
         self.recorder = Recorder(
-            wanted=functools.lru_cache(maxsize=1024)(wanted), call_sites=self._call_sites
+            wanted=functools.lru_cache(maxsize=1024)(
+                functools.partial(wanted, formats=self._formats)
+            ),
+            call_sites=self._call_sites,
         )
         self._interposition = interposition(self.recorder)
 
@@ -242,7 +247,12 @@ class Measure:
         if not exchanges:
             return []
         try:
-            return read_calls(exchanges, count=self._counter, fingerprint_key=self._fingerprint_key)
+            return read_calls(
+                exchanges,
+                count=self._counter,
+                fingerprint_key=self._fingerprint_key,
+                formats=self._formats,
+            )
         except Exception as fault:
             self.recorder.fault("reading of exchanges", fault)
             return []

@@ -25,6 +25,13 @@ WITHOUT_TESTS = ("collectonly", "help", "markers", "showfixtures", "show_fixture
 """Options with which no test runs: a broken file of ours is then no reason to stop."""
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    # also when off: else pytest calls the hooks of a user's conftest unknown
+    from pytest_crashlens import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("crashlens", "LLM cost regression tests")
     group.addoption(

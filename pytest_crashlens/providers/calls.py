@@ -92,7 +92,11 @@ class Counter(Protocol):
 
 
 def read_calls(
-    exchanges: Sequence[Exchange], *, count: Counter, fingerprint_key: bytes
+    exchanges: Sequence[Exchange],
+    *,
+    count: Counter,
+    fingerprint_key: bytes,
+    formats: Sequence[WireFormat] = registry.FORMATS,
 ) -> list[Call]:
     """The LLM calls among ``exchanges``, in order; never raises for anything on the wire.
 
@@ -100,8 +104,11 @@ def read_calls(
         exchanges: everything seen, in the order in which it began.
         count: counts what providers did not state.
         fingerprint_key: secret of this run, at most 64 bytes.
+        formats: the formats to know, the first that matches reads.
     """
-    identified = {id(one): found for one in exchanges if (found := registry.identify(one))}
+    identified = {
+        id(one): found for one in exchanges if (found := registry.identify(one, formats=formats))
+    }
     return [
         _call(attempts, *identified[id(attempts[-1])], count, fingerprint_key)
         for attempts in group([one for one in exchanges if id(one) in identified])

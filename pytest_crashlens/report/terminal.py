@@ -206,9 +206,9 @@ def _one_line(run: RunResult, width: int) -> list[Line]:
         if result.fixture:
             lines.append((_fixture_headline(result), "bad"))
     lines += _total_lines(run, width) if seen else []
-    if run.baseline.error:
-        lines.append((run.baseline.error, "bad"))
-    return lines
+    if run.baseline.mode == "first run" and seen:
+        return [*lines, ("no baseline yet: nothing was compared", "warn")]
+    return [*lines, *_baseline_lines(run)[:1]]
 
 
 def _totals_text(totals: Totals) -> str:

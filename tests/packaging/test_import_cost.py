@@ -67,7 +67,11 @@ def test_off_it_is_the_entry_point_and_nothing_else(
 ) -> None:
     without = loaded(tmp_path, environment)
     off = loaded(tmp_path, environment, "-p", "pytest_crashlens.plugin")
-    assert off - without == {"pytest_crashlens", "pytest_crashlens.plugin"}
+    assert off - without == {
+        "pytest_crashlens",
+        "pytest_crashlens.hookspecs",
+        "pytest_crashlens.plugin",
+    }
     assert not heavy(off)
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {
         "conftest.py",
@@ -89,6 +93,7 @@ def test_only_listing_loads_no_more_than_off(tmp_path: Path, environment: dict[s
     arguments = ("-p", "pytest_crashlens.plugin", "--crashlens", "--collect-only")
     assert ours(loaded(tmp_path, environment, *arguments)) == {
         "pytest_crashlens",
+        "pytest_crashlens.hookspecs",
         "pytest_crashlens.plugin",
     }
 

@@ -21,7 +21,7 @@ FLOW = (
 )
 """Rooms without pytest: each may use the lines above its own."""
 
-PYTEST_ROOMS = ("fixture", "measure", "judge", "xdist", "session", "plugin")
+PYTEST_ROOMS = ("hookspecs", "fixture", "measure", "judge", "xdist", "session", "plugin")
 """Each may use the flow and the rooms before it."""
 
 MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture"}
