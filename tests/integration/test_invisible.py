@@ -604,7 +604,8 @@ def test_nothing_is_patched():
         assert "pytest_crashlens" not in method.__code__.co_filename
     assert not [f for f in sys.meta_path if "crashlens" in type(f).__module__]
     loaded = {name for name in sys.modules if name.startswith("pytest_crashlens")}
-    assert loaded == {"pytest_crashlens", "pytest_crashlens.plugin"}
+    parts = {"pytest_crashlens", "pytest_crashlens.hookspecs", "pytest_crashlens.plugin"}
+    assert loaded == parts
 """
 
 
