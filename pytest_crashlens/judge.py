@@ -294,10 +294,9 @@ class Judge:
             if entries or (passed and not settings.baseline_path.exists()):
                 write(settings.baseline_path, merged)
         except BaselineError as error:
-            return BaselineStatus(name=status.name, mode="updated", error=str(error))
-        return BaselineStatus(
-            name=status.name,
-            mode="updated",
+            return replace(status, error=str(error))
+        return replace(
+            status,
             entries=len(merged.entries),
             written=tuple(entries),
             kept_back=tuple(kept_back),

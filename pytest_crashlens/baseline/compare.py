@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Literal
 
 from pytest_crashlens.baseline.entry import Block, Entry
@@ -99,12 +99,12 @@ class Comparison:
         for before, now in _pairs(self.before, self.now):
             if not before:
                 continue
-            old = _summed(before)
-            usd = _priced(before, self.cards).usd
-            moved: Decimal | None = usd
-            if now and _model_text(old, _summed(now)):
-                changed = True
-                moved = self._at(_summed(now), old.usage, old.calls)
+            usd = moved = _priced(before, self.cards).usd
+            if now:
+                old, new = _summed(before), _summed(now)
+                if _model_text(old, new):
+                    changed = True
+                    moved = self._at(new, old.usage, old.calls)
             if usd is None or moved is None:
                 return None
             old_usd, new_usd = _sum(old_usd, usd), _sum(new_usd, moved)
@@ -126,14 +126,15 @@ class Comparison:
 
     def unpriced_growth(self) -> tuple[str, ...]:
         """What grew and has no (whole) price, so that the change in cost is unknown."""
-        before = {_model_key(block): usage for block, usage in _by_model(self.before)}
+        before = _by_model(self.before)
         names: dict[str, None] = {}
-        for block, usage in _by_model(self.now):
+        for key, blocks in _by_model(self.now).items():
+            block = _summed(blocks)
             if block.kind.basis == "unknown":
                 continue
             if _priced([block], self.cards).status == "priced":
                 continue
-            if _grew(before.get(_model_key(block)), usage):
+            if _grew(_summed(before[key]).usage if key in before else None, block.usage):
                 names[f"{block.kind.provider}/{block.kind.model}"] = None
         return tuple(names)
 
@@ -266,31 +267,27 @@ def _priced(blocks: Sequence[Block], cards: Mapping[str, RateCard]) -> Cost:
     return Entry(tuple(blocks)).cost(cards)
 
 
-def _model_key(block: Block) -> tuple[str, str, str | None, bool, bool]:
-    kind = block.kind
-    return kind.provider, kind.model, kind.service_tier, kind.batch, kind.refused
+ModelKey = tuple[str, str, str | None, bool, bool]
 
 
-def _by_model(entry: Entry) -> list[tuple[Block, Usage]]:
-    groups: dict[tuple[str, str, str | None, bool, bool], list[Block]] = {}
+def _by_model(entry: Entry) -> dict[ModelKey, list[Block]]:
+    groups: dict[ModelKey, list[Block]] = {}
     for block in entry.blocks:
-        groups.setdefault(_model_key(block), []).append(block)
-    return [(_summed(blocks), _summed(blocks).usage) for blocks in groups.values()]
+        kind = block.kind
+        key = kind.provider, kind.model, kind.service_tier, kind.batch, kind.refused
+        groups.setdefault(key, []).append(block)
+    return groups
 
 
 def _pairs(before: Entry, now: Entry) -> list[tuple[list[Block], list[Block]]]:
     """Blocks of equal models side by side; of the rest, the n-th with the n-th by size."""
-    old: dict[tuple[object, ...], list[Block]] = {}
-    new: dict[tuple[object, ...], list[Block]] = {}
-    for side, entry in ((old, before), (new, now)):
-        for block in entry.blocks:
-            side.setdefault(_model_key(block), []).append(block)
+    old, new = _by_model(before), _by_model(now)
     pairs = [(old.pop(key), new.pop(key)) for key in list(old) if key in new]
-    gone = sorted(old.values(), key=lambda blocks: -_summed(blocks).usage.total_tokens)
-    come = sorted(new.values(), key=lambda blocks: -_summed(blocks).usage.total_tokens)
-    while gone or come:
-        pairs.append((gone.pop(0) if gone else [], come.pop(0) if come else []))
-    return pairs
+    gone, come = (
+        sorted(side.values(), key=lambda blocks: -_summed(blocks).usage.total_tokens)
+        for side in (old, new)
+    )
+    return [*pairs, *((a or [], b or []) for a, b in zip_longest(gone, come))]
 
 
 def _summed(blocks: Sequence[Block]) -> Block:

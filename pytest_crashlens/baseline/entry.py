@@ -153,16 +153,14 @@ def sum_costs(costs: Iterable[Cost]) -> Cost:
     """The sum; a part without a price makes it a lower bound (``partial``), or ``unpriced``."""
     usd = Decimal(0)
     priced, reasons, whole = False, dict[str, None](), True
-    nothing = True
     for part in costs:
-        nothing = False
         whole = whole and part.status == "priced"
         reasons |= dict.fromkeys(part.reasons)
         if part.usd is not None:
             priced = True
             with localcontext(EXACT):
                 usd += part.usd
-    if nothing or whole:
+    if whole:
         return Cost(usd, "priced", tuple(reasons))
     return Cost(usd if priced else None, "partial" if priced else "unpriced", tuple(reasons))
 

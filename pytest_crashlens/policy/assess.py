@@ -69,7 +69,6 @@ class Assessor:
         self._book = book
         self._updating = updating
         self._frozen = _frozen_cards(baseline) if baseline else {}
-        self._limits_of_key: dict[str, Limits] = {}
 
     def cost_today(self, calls: Sequence[Call]) -> Cost:
         """USD at today's prices."""
@@ -143,30 +142,30 @@ class Assessor:
         return Verdict(tuple(findings))
 
     def _card_today(self, call: Call) -> RateCard | None:
-        found = self._book.card(
-            call.provider, call.model, service_tier=call.service_tier, batch=call.batch
-        )
+        return self._today(_priced_as_call(call))
+
+    def _today(self, priced_as: PricedAs) -> RateCard | None:
+        provider, model, service_tier, batch = priced_as
+        found = self._book.card(provider, model, service_tier=service_tier, batch=batch)
         return None if isinstance(found, Unpriced) else found
 
     def _card_frozen(self, before: Entry | None, call: Call) -> RateCard | None:
         """The card of the test's own entry, else of the baseline, else today's."""
+        priced_as = _priced_as_call(call)
         for block in before.blocks if before else ():
-            if _priced_as(block.kind) == _priced_as_call(call) and block.kind.card:
+            if _priced_as(block.kind) == priced_as and block.kind.card:
                 return self._baseline.cards[block.kind.card] if self._baseline else None
-        return self._frozen.get(_priced_as_call(call)) or self._card_today(call)
+        return self._frozen.get(priced_as) or self._today(priced_as)
 
     def _with_cards_of_today(self, before: Entry, cards: dict[str, RateCard]) -> Entry:
         """Blocks that had no price when they were stored get today's, so that both sides match."""
         blocks = []
         for block in before.blocks:
             if block.kind.card is None and not block.kind.refused:
-                kind = block.kind
-                found = self._book.card(
-                    kind.provider, kind.model, service_tier=kind.service_tier, batch=kind.batch
-                )
-                if not isinstance(found, Unpriced):
-                    cards[found.id] = found
-                    block = replace(block, kind=replace(kind, card=found.id))
+                card = self._today(_priced_as(block.kind))
+                if card is not None:
+                    cards[card.id] = card
+                    block = replace(block, kind=replace(block.kind, card=card.id))
             blocks.append(block)
         return replace(before, blocks=tuple(blocks))
 
