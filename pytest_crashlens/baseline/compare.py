@@ -126,13 +126,11 @@ class Comparison:
 
     def unpriced_growth(self) -> tuple[str, ...]:
         """What grew and has no (whole) price, so that the change in cost is unknown."""
-        before = _by_model(self.before)
+        before = _by_model(_known(self.before))
         names: dict[str, None] = {}
-        for key, blocks in _by_model(self.now).items():
+        for key, blocks in _by_model(_known(self.now)).items():
             block = _summed(blocks)
-            if block.kind.basis == "unknown":
-                continue
-            if _priced([block], self.cards).status == "priced":
+            if _priced(blocks, self.cards).status == "priced":
                 continue
             if _grew(_summed(before[key]).usage if key in before else None, block.usage):
                 names[f"{block.kind.provider}/{block.kind.model}"] = None
@@ -265,6 +263,11 @@ def _unknown_by_model(entry: Entry) -> dict[str, int]:
 
 def _priced(blocks: Sequence[Block], cards: Mapping[str, RateCard]) -> Cost:
     return Entry(tuple(blocks)).cost(cards)
+
+
+def _known(entry: Entry) -> Entry:
+    """Without the calls whose usage nobody knows (they are a state of their own)."""
+    return Entry(tuple(block for block in entry.blocks if block.kind.basis != "unknown"))
 
 
 ModelKey = tuple[str, str, str | None, bool, bool]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pytest_crashlens.baseline.compare import Comparison, percent_change
 from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.usage import Usage
 from tests.unit.entries import BY_ID, call, entry
 
 calls = st.lists(
@@ -112,6 +113,14 @@ def test_what_grows_without_a_price_is_named() -> None:
     assert compare([call()], before).unpriced_growth() == ("openai/private",)
     lost_cache = [call("private", (100, 50), cache_read_tokens=80)]
     assert compare(lost_cache, before).unpriced_growth() == ("openai/private",)
+
+
+def test_calls_of_unknown_usage_hide_no_unpriced_growth_beside_them() -> None:
+    unknown = [call("private", usage=Usage(), usage_source="none")] * 2
+    before = [*unknown, call("private", (100, 50))]
+    assert compare(before, before).unpriced_growth() == ()
+    grown = [*unknown, call("private", (110, 50))]
+    assert compare(before, grown).unpriced_growth() == ("openai/private",)
 
 
 def test_percent_change() -> None:
