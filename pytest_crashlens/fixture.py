@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
 
 from pytest_crashlens.capture.owners import Owner, Owners
+from pytest_crashlens.capture.sdk_objects import NoAnswer, exchange_of
 from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.usage import Usage, total
+from pytest_crashlens.providers.calls import Count, read_calls
+
+_NOT_GIVEN: Any = object()
 
 
 class CrashlensFixture:
@@ -43,23 +50,31 @@ class CrashlensFixture:
 
     def record(
         self,
+        answer: object = _NOT_GIVEN,
+        /,
         *,
-        model: str,
-        provider: str,
-        input_tokens: int,
-        output_tokens: int = 0,
+        model: str | None = None,
+        provider: str | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
         cache_read_tokens: int | None = None,
         cache_write_tokens: int | None = None,
         reasoning_tokens: int | None = None,
-        endpoint: str = "recorded",
+        endpoint: str | None = None,
         attempts: int = 1,
         live: bool = False,
     ) -> None:
-        """Add a call made by a client that cannot be seen.
+        """Add a call made by a client that cannot be seen: by its answer, or by its counts.
 
         Args:
-            model: The model's id as the provider bills it.
-            provider: ``openai``, ``anthropic`` ...; with ``model`` it decides the price.
+            answer: What the client returned: a typed object of an SDK, a dict in wire shape or of
+                boto3's ``converse``, or the list of all chunks of a stream. Its usage is read as
+                if it had been seen on the wire. Without it, ``model``, ``provider`` and
+                ``input_tokens`` are needed.
+            model: The model's id as the provider bills it; with an answer it is needed only
+                where that does not name it (boto3).
+            provider: ``openai``, ``anthropic`` ...; with ``model`` it decides the price. With an
+                answer: where that came from another provider than its type says.
             input_tokens: All input tokens, the cached ones included.
             output_tokens: All output tokens, the reasoning included.
             cache_read_tokens: Part of the input that was read from the provider's cache.
@@ -70,7 +85,9 @@ class CrashlensFixture:
             live: True when it really was sent and paid.
 
         Raises:
-            ValueError: A count is not an integer of at least 0 (attempts: at least 1).
+            TypeError: The answer is of no kind that is known, or something needed is missing.
+            ValueError: The answer states no usage, or a count is not an integer of at least 0
+                (attempts: at least 1).
         """
         counts = {
             "input_tokens": input_tokens,
@@ -82,20 +99,40 @@ class CrashlensFixture:
         for name, value in [*counts.items(), ("attempts", attempts - 1)]:
             if value is not None and (type(value) is not int or value < 0):
                 raise ValueError(f"crashlens.record: {name} must be a count, got {value!r}")
+        if answer is _NOT_GIVEN:
+            call = _counted(model, provider, endpoint or "recorded", counts)
+        elif any(value is not None for value in counts.values()):
+            raise TypeError("crashlens.record: give either an answer or counts, not both")
+        else:
+            call = self._of_answer(answer, model)
+            call = replace(call, provider=provider or call.provider, host="")
+            call = replace(call, endpoint=endpoint or call.endpoint)
         self._record(
-            Call(
-                provider=provider,
-                endpoint=endpoint,
-                model_requested=model,
-                model_returned=model,
-                usage=Usage.from_dict(counts),
-                usage_source="provider",
+            replace(
+                call,
                 attempts=attempts,
                 live=live,
                 task=self._task(),
                 call_site=self._call_site(),
             )
         )
+
+    def _of_answer(self, answer: object, model: str | None) -> Call:
+        try:
+            exchange = exchange_of(answer, model=model)
+        except NoAnswer as error:
+            raise TypeError(f"crashlens.record: {error}") from None
+        calls = _read_uncounted(exchange)
+        if not calls or not calls[0].usage.stated or calls[0].usage_source == "none":
+            what = (
+                "these chunks state" if isinstance(answer, list | tuple) else "this answer states"
+            )
+            raise ValueError(
+                f"crashlens.record: {what} no usage: "
+                "give model=, provider=, input_tokens= and output_tokens= instead"
+            )
+        call = calls[0]
+        return replace(call, model_requested=model, model_returned=model) if model else call
 
     def scope(self, task: str) -> AbstractContextManager[None]:
         """Label the calls made inside with ``task``, for policies that name a ``task_type``.
@@ -116,3 +153,44 @@ def detached() -> CrashlensFixture:
         calls=lambda: tuple(calls),
         record=calls.append,
     )
+
+
+def _counted(
+    model: str | None, provider: str | None, endpoint: str, counts: Mapping[str, int | None]
+) -> Call:
+    needed = {"model": model, "provider": provider, "input_tokens": counts["input_tokens"]}
+    missing = [f"{name}=" for name, value in needed.items() if value is None]
+    if missing:
+        raise TypeError(
+            f"crashlens.record: {' and '.join(missing)} missing. Give an answer "
+            "(crashlens.record(response)), or model=, provider= and input_tokens="
+        )
+    return Call(
+        provider=str(provider),
+        endpoint=endpoint,
+        model_requested=model,
+        model_returned=model,
+        usage=Usage.from_dict(
+            {"output_tokens": 0} | {k: v for k, v in counts.items() if v is not None}
+        ),
+        usage_source="provider",
+    )
+
+
+class _NoCounter:
+    """For answers whose counts must be stated: nothing is guessed for :meth:`record`."""
+
+    def text(self, text: str, model: str | None) -> Count:
+        raise NotImplementedError
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        model: str | None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Count:
+        raise NotImplementedError
+
+
+def _read_uncounted(exchange: Exchange) -> Sequence[Call]:
+    return read_calls([exchange], count=_NoCounter(), fingerprint_key=b"")

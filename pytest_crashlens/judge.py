@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
 
-from pytest_crashlens.baseline.entry import Entry, Kind
-from pytest_crashlens.baseline.file import Baseline, load, write
-from pytest_crashlens.errors import BaselineError
-from pytest_crashlens.measure import REST
+from pytest_crashlens.baseline.entry import Entry
+from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.baseline.moved import Moved, moved
+from pytest_crashlens.cost_failure import CostFailure
+from pytest_crashlens.keys import Keys
+from pytest_crashlens.measure import REST, measures_mocks
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.ledger import Ledger, TestRecord
 from pytest_crashlens.model.phase_usage import PhaseUsage
 from pytest_crashlens.policy.assess import Assessment, Assessor
+from pytest_crashlens.policy.coverage import uncaptured_text
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.verdict import Finding, Verdict
-from pytest_crashlens.pricing.card import RateCard
-from pytest_crashlens.report.failure import failure_lines, headline
 from pytest_crashlens.report.json_report import to_json
 from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
 from pytest_crashlens.report.terminal import summary
+from pytest_crashlens.snapshot import write_snapshot
 
 NAME = "crashlens-judge"
 _SUBTEST_REPORTS = frozenset({"SubtestReport", "SubTestReport"})
+_ENDED = frozenset({pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED})
 _COLOURS: Mapping[str, dict[str, bool]] = {
     "": {},
     "bad": {"red": True},
@@ -53,35 +55,6 @@ class JudgeSettings:
     json_paths: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Crash:
-    """What pytest reads of a failure besides its text."""
-
-    path: str
-    lineno: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
-
-
-class CostFailure:
-    """The ``longrepr`` of a test that passed and cost too much."""
-
-    def __init__(self, assessment: Assessment, accept_command: str) -> None:
-        path = assessment.nodeid.partition("::")[0]
-        self._lines = failure_lines(assessment, accept_command)
-        self.reprcrash = _Crash(path, 1, headline(assessment))
-
-    def toterminal(self, tw: pytest.TerminalReporter) -> None:
-        """Write the text, the lines that fail in red."""
-        for line in self._lines:
-            tw.line(line, red=line.startswith("E"), bold=line.startswith("E"))
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines)
-
-
 class Judge:
     """The plugin object of the process that decides."""
 
@@ -90,6 +63,13 @@ class Judge:
         self._settings = settings
         self._ledger = Ledger()
         self._assessments: dict[str, Assessment] = {}
+        self._names = Keys(
+            root=config.rootpath,
+            baseline=settings.baseline_path.parent,
+            project=settings.project,
+            started_in=config.invocation_params.dir,
+            grouped=config.getoption("dist", "no") == "loadgroup",
+        )
         self._keys: dict[str, str] = {}
         self._failed_subtests: set[str] = set()
         self._unjudged = False
@@ -143,13 +123,15 @@ class Judge:
         return report.outcome
 
     def _judge(self, report: pytest.TestReport, record: TestRecord) -> None:
-        key = self._key(record)
+        key = self._names.of(record)
         assessment = self._settings.assessor.assess(
             key,
             record.nodeid,
             record.calls,
-            place=self._place(record),
+            place=self._names.place(record.nodeid),
             marker=Limits.from_dict(record.settings.get("limits", {})),
+            uncaptured=tuple(record.uncaptured),
+            refused=record.refused,
         )
         owner = self._keys.setdefault(key, record.nodeid)
         if owner != record.nodeid:
@@ -162,9 +144,7 @@ class Judge:
             )
         self._assessments[record.nodeid] = assessment
         if assessment.verdict.failed and self._settings.may_fail:
-            started_in = self._config.invocation_params.dir
-            test = self._without_group(record.nodeid)
-            shown = relative_key(test, self._config.rootpath, started_in)
+            shown = self._names.to_type(record.nodeid)
             report.longrepr = CostFailure(  # type: ignore[assignment]  # what pytest asks of one
                 replace(assessment, nodeid=shown), self._settings.accept_command
             )
@@ -176,8 +156,7 @@ class Judge:
             rest = session.config.stash.get(REST, None)
             if rest is not None:
                 self._ledger.add_rest(rest)
-            passed = session.exitstatus == pytest.ExitCode.OK
-            run = self._run = self._finish(passed=passed)
+            run = self._run = self._finish(ended=session.exitstatus in _ENDED)
         except Exception as fault:
             self._note_fault("the end of the run", fault)
             run = self._run = self._incomplete_run()
@@ -188,21 +167,28 @@ class Judge:
         """Take in what a worker saw after its last report."""
         self._ledger.add_rest(PhaseUsage.from_dict(plain))
 
-    def _finish(self, *, passed: bool) -> RunResult:
+    def _finish(self, *, ended: bool) -> RunResult:
         results = [*self._test_results(), *self._fixture_results()]
         calls = list(self._ledger.calls())
         result = RunResult(
             results=tuple(results),
-            session=self._settings.assessor.session(calls),
+            session=self._settings.assessor.session(
+                calls,
+                uncaptured=tuple(self._ledger.uncaptured),
+                refused=tuple(self._ledger.refused),
+            ),
             spent=self._totals([call for call in calls if call.live]),
             simulated=self._totals([call for call in calls if not call.live]),
-            baseline=self._write_baseline(results, passed=passed),
+            baseline=self._update(results, ended=ended),
             may_fail=self._settings.may_fail,
             late=tuple(self._ledger.late),
-            incomplete=(*self._incomplete, *self._ledger.faults),
+            moved=self._moved(results),
+            incomplete=(*self._incomplete, *self._uncaptured_hosts(), *self._ledger.faults),
             unjudged=self._unjudged,
             notices=self._settings.notices,
             libraries=tuple(self._ledger.libraries),
+            unseen={name: tuple(tests) for name, tests in self._ledger.unseen.items()},
+            measures_mocks=measures_mocks(self._config),
             accept_command=self._settings.accept_command,
         )
         for path in self._settings.json_paths:
@@ -217,10 +203,11 @@ class Judge:
         entries = self._settings.baseline.entries if self._settings.baseline else {}
         results = []
         for record in self._ledger.tests.values():
-            key = self._key(record)
+            key = self._names.of(record)
             known = entries.get(key)
             assessment = self._assessments.get(record.nodeid)
-            if not record.calls and known is None:
+            found = assessment is not None and assessment.verdict.findings
+            if not record.calls and known is None and not found:
                 continue
             if assessment is None:
                 assessment = self._settings.assessor.describe(
@@ -232,6 +219,29 @@ class Judge:
                 judged, outcome = False, "error"  # its teardown failed
             results.append(Result(assessment=assessment, outcome=outcome, judged=judged))
         return results
+
+    def _moved(self, results: Sequence[Result]) -> tuple[Moved, ...]:
+        if self._settings.baseline_mode != "compared" or self._settings.baseline is None:
+            return ()
+        entries = self._settings.baseline.entries
+        ran = {result.assessment.key for result in results}
+        changes = {
+            one.key: (one.comparison.before if one.comparison else Entry(), one.now)
+            for one in (result.assessment for result in results if result.judged)
+        }
+        return tuple(moved(changes, {key: e for key, e in entries.items() if key not in ran}))
+
+    def _uncaptured_hosts(self) -> Iterator[str]:
+        """Provider hosts whose calls are missing from the figures and fail nothing."""
+        if not self._settings.assessor.names_uncaptured:
+            return
+        for record in self._ledger.tests.values():
+            assessment = self._assessments.get(record.nodeid)
+            if assessment is None or assessment.comparison is None:
+                for host in record.uncaptured:
+                    yield f"{record.nodeid}: {uncaptured_text(host)}"
+        for host in self._ledger.uncaptured:
+            yield f"outside of tests: {uncaptured_text(host)}"
 
     def _fixture_results(self) -> list[Result]:
         """Fixtures that outlive a test, and what tests' teardowns added: judged by the session."""
@@ -247,15 +257,20 @@ class Judge:
         for name, calls in self._ledger.fixtures().items():
             prefix, _, nodeid = name.partition(":")
             # no test can be named for a fixture
-            yield f"{prefix}:{self._relative(nodeid)}", "", self._place_of(nodeid), calls
+            yield (
+                f"{prefix}:{self._names.in_baseline(nodeid)}",
+                "",
+                self._names.place(nodeid),
+                calls,
+            )
 
     def _teardowns(self) -> Iterator[tuple[str, str, str, Sequence[Call]]]:
         """The same of each teardown that went well, after a test that did."""
         for record in self._ledger.tests.values():
             judged = record.outcome == "passed" and record.torn_down
             if judged and not record.settings.get("ignore"):
-                key = f"teardown:{self._key(record)}"
-                yield key, record.nodeid, self._place(record), record.teardown
+                key = f"teardown:{self._names.of(record)}"
+                yield key, record.nodeid, self._names.place(record.nodeid), record.teardown
 
     def _is_known(self, key: str) -> bool:
         baseline = self._settings.baseline
@@ -264,7 +279,7 @@ class Judge:
     def _totals(self, calls: Sequence[Call]) -> Totals:
         return Totals.of(calls, self._settings.assessor.cost_today(calls))
 
-    def _write_baseline(self, results: Sequence[Result], *, passed: bool) -> BaselineStatus:
+    def _update(self, results: Sequence[Result], *, ended: bool) -> BaselineStatus:
         settings = self._settings
         status = BaselineStatus(
             name=_shown(settings.baseline_path, self._config.invocation_params.dir),
@@ -273,34 +288,8 @@ class Judge:
         )
         if settings.baseline_mode != "updated":
             return status
-        entries: dict[str, Entry] = {}
-        cards: dict[str, RateCard] = {}
-        kept_back = []
-        for result in results:
-            assessment = result.assessment
-            stored = settings.baseline.entries.get(assessment.key) if settings.baseline else None
-            if not result.judged or not _is_news(assessment, stored):
-                continue
-            if assessment.verdict.failed:
-                kept_back.append(assessment.key)
-                continue
-            entries[assessment.key] = assessment.now
-            cards |= assessment.cards
-        try:
-            # another process may have written since this run began
-            current = load(settings.baseline_path) or Baseline()
-            merged = current.merged(entries, cards)
-            # tests without calls have a baseline too: an empty one
-            if entries or (passed and not settings.baseline_path.exists()):
-                write(settings.baseline_path, merged)
-        except BaselineError as error:
-            return replace(status, error=str(error))
-        return replace(
-            status,
-            entries=len(merged.entries),
-            written=tuple(entries),
-            kept_back=tuple(kept_back),
-        )
+        stored = settings.baseline or Baseline()
+        return write_snapshot(settings.baseline_path, stored, results, status, ended=ended)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._run is None:
@@ -313,27 +302,6 @@ class Judge:
             terminalreporter.section("LLM cost")
         for text, role in lines:
             terminalreporter.line(text, **_COLOURS[role])
-
-    def _key(self, record: TestRecord) -> str:
-        key: str | None = record.settings.get("key")
-        return key or self._relative(self._without_group(record.nodeid))
-
-    def _place(self, record: TestRecord) -> str:
-        return self._place_of(self._without_group(record.nodeid))
-
-    def _place_of(self, nodeid: str) -> str:
-        """What the globs of crashlens.yml are matched against: relative to its project."""
-        return relative_key(nodeid, self._config.rootpath, self._settings.project)
-
-    def _without_group(self, nodeid: str) -> str:
-        """Older xdist appends ``@group`` to the ids of ``--dist loadgroup``."""
-        if self._config.getoption("dist", "no") != "loadgroup":
-            return nodeid
-        at = nodeid.rfind("@")
-        return nodeid[:at] if at > max(nodeid.rfind("]"), nodeid.rfind("::")) else nodeid
-
-    def _relative(self, nodeid: str) -> str:
-        return relative_key(nodeid, self._config.rootpath, self._settings.baseline_path.parent)
 
     def _note_fault(self, place: str, fault: Exception) -> None:
         self._unjudged = True
@@ -351,33 +319,6 @@ class Judge:
             incomplete=tuple(self._incomplete),
             unjudged=True,
         )
-
-
-def relative_key(nodeid: str, root: PurePath, folder: PurePath) -> str:
-    """``nodeid`` (relative to ``root``) relative to ``folder``, with ``/`` on every system."""
-    if root == folder:
-        return nodeid
-    path, separator, name = nodeid.partition("::")
-    relative = os.path.relpath(root / path, folder)
-    return f"{PurePath(relative).as_posix()}{separator}{name}"
-
-
-def _is_news(assessment: Assessment, stored: Entry | None) -> bool:
-    """Whether an update rewrites the entry.
-
-    Replayed ones whenever they differ; live ones only when they are out of tolerance or of another
-    shape, else every update would touch them all.
-    """
-    now = assessment.now
-    if stored is None:
-        return bool(assessment.calls)
-    if not (stored.live and now.live) or assessment.accepted or assessment.shrunk:
-        return stored != now
-    return _shape(stored) != _shape(now)
-
-
-def _shape(entry: Entry) -> list[tuple[Kind, int]]:
-    return [(block.kind, block.calls) for block in entry.blocks]
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -5,38 +5,38 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import aclosing, contextmanager
-from pathlib import Path
-from types import MethodType
-from typing import Any
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_crashlens.capture.call_site import CallSites
 from pytest_crashlens.capture.install import interposition
+from pytest_crashlens.capture.live_calls import LiveCalls
 from pytest_crashlens.capture.owners import Owner
 from pytest_crashlens.capture.recorder import Recorder
+from pytest_crashlens.capture.sdk_mocks import SdkMocks
 from pytest_crashlens.errors import ConfigError
 from pytest_crashlens.fixture import CrashlensFixture
+from pytest_crashlens.fixture_owners import FixtureOwners, in_context_of
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.exchange import Exchange
-from pytest_crashlens.model.phase_usage import SET_UP, PhaseUsage
+from pytest_crashlens.model.phase_usage import PhaseUsage
 from pytest_crashlens.policy.limits import Limits, limits_from_marker
 from pytest_crashlens.providers.calls import read_calls
+from pytest_crashlens.providers.hosts import provider_of, serves_models
 from pytest_crashlens.providers.registry import FORMATS, wanted
 from pytest_crashlens.tokens.counting import TokenCounter
+
+if TYPE_CHECKING:
+    from pytest_crashlens.children.parent import Children
 
 NAME = "crashlens-measure"
 ITEM = pytest.StashKey["ItemMeasure"]()
 LIBRARIES = ("httpx", "httpx2", "requests", "aiohttp", "botocore", "openai", "anthropic")
 """What tells a reader of "0 calls" where they may have gone."""
-
-
-_XUNIT_NAME = re.compile(r"^_(?:xunit|unittest)_(\w+?)_fixture_.*$")
-"""pytest's own name for ``setup_module`` and the like, which tells of the class or file too."""
 
 
 class ItemMeasure:
@@ -48,8 +48,20 @@ class ItemMeasure:
         """All calls of the current attempt, for the fixture."""
         self.unreported: list[Call] = []
         """Of these, the ones no report carries yet."""
+        self.recorded: set[str] = set()
+        """Providers of the calls that the test itself recorded."""
         self.settings: dict[str, Any] = {}
         self.body_is_running = False
+
+    def begin(self) -> None:
+        """Start an attempt: a rerun starts anew."""
+        self.calls.clear()
+        self.recorded.clear()
+
+    def take_uncaptured(self) -> tuple[str, ...]:
+        """Hosts that were looked up for calls which nobody saw or recorded."""
+        hosts = self.owner.take_uncaptured()
+        return tuple(host for host in hosts if provider_of(host, "") not in self.recorded)
 
 
 class Measure:
@@ -59,29 +71,44 @@ class Measure:
         workerinput = getattr(config, "workerinput", {})
         run_id: str = workerinput.get("testrunuid") or os.urandom(16).hex()
         self._worker: str = workerinput.get("workerid", "main")
-        self._rootpath = config.rootpath
         self._fingerprint_key = run_id.encode()[:64]
         self._counter = TokenCounter.load()  # tests may forbid files and network: read them now
-        self._fixture_owners: dict[str, Owner] = {}
-        self._set_ups = 0
-        self._set_up: list[str] = []
         self._reported_faults = 0
         added = config.hook.pytest_crashlens_wire_formats(config=config)
         self._formats = (*(found for several in added for found in several), *FORMATS)
         self._call_sites = CallSites(config.rootpath)
+        live_calls = _live_calls(config)
         self.recorder = Recorder(
             wanted=functools.lru_cache(maxsize=1024)(
                 functools.partial(wanted, formats=self._formats)
             ),
             call_sites=self._call_sites,
+            is_provider=serves_models,
+            live_calls=live_calls,
         )
-        self._interposition = interposition(self.recorder)
+        self.fixture_owners = FixtureOwners(self.recorder.owners, config.rootpath)
+        self._mocks = SdkMocks(self.recorder, measured=measures_mocks(config))
+        self._interposition = interposition(self.recorder, self._mocks)
+        self._children: Children | None = None
+        if config.option.crashlens_subprocesses or config.getini("crashlens_subprocesses"):
+            from pytest_crashlens.children.parent import Children
+
+            allowed = live_calls.allowed_hosts if live_calls else None
+            self._children = Children(config.rootpath, self._fingerprint_key, allowed)
 
     def pytest_sessionstart(self) -> None:
+        if self._children is not None:
+            self._children.start(in_copy=self._stop)
+            self.recorder.owners.on_change = self._children.at_work
         self._interposition.install()
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
+        self._stop()
+        if self._children is not None:
+            self._children.stop()
+
+    def _stop(self) -> None:
         self._interposition.remove()
         self.recorder.close()
 
@@ -92,14 +119,22 @@ class Measure:
             with self.recorder.owners.at_work(measure.owner):
                 return (yield)
         finally:
-            measure.owner.finished = True
-            self.recorder.owners.late.attempts += measure.owner.attempts
+            self._finish(measure.owner)
+
+    def _finish(self, owner: Owner) -> None:
+        owner.finished = True
+        late = self.recorder.owners.late
+        for attempt in owner.attempts:
+            attempt.origin = owner.name
+        late.attempts += owner.attempts
+        late.uncaptured |= owner.uncaptured
+        late.refused += owner.refused
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # no wrapper: those of others, which it may fail inside of, must have begun
         measure = item.stash[ITEM]
-        measure.calls.clear()  # a rerun starts anew
+        measure.begin()
         measure.settings = _marker_settings(item)
         measure.owner.task = measure.settings.get("task")
 
@@ -118,65 +153,12 @@ class Measure:
         test = pyfuncitem.obj
         if not inspect.iscoroutinefunction(test):
             return (yield)
-        owners, owner = self.recorder.owners, pyfuncitem.stash[ITEM].owner
-        pyfuncitem.obj = _in_context_of(test, lambda: owners.enter_context_of(owner))
+        owner = pyfuncitem.stash[ITEM].owner
+        pyfuncitem.obj = in_context_of(test, self.recorder.owners, owner)
         try:
             return (yield)
         finally:
             pyfuncitem.obj = test
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> Generator[None, object, object]:
-        if fixturedef.scope == "function":
-            with self._fixture_in_context(fixturedef, self.recorder.owners.running):
-                return (yield)
-        # set up anew for other tests it spends anew: each time is judged by itself
-        self._set_ups += 1
-        key = f"{self._fixture_key(fixturedef, request)}{SET_UP}{self._set_ups}"
-        owner = self._fixture_owners[key] = Owner(key)
-        owners = self.recorder.owners
-        teardown = owners.at_work(owner)
-
-        def leave() -> None:
-            teardown.__exit__(None, None, None)
-            owner.finished = True
-
-        # finalizers run last in, first out: these two enclose the fixture's own
-        fixturedef.addfinalizer(leave)
-        try:
-            with owners.at_work(owner), self._fixture_in_context(fixturedef, owner):
-                result = yield
-            self._set_up.append(key)
-            return result
-        finally:
-            fixturedef.addfinalizer(lambda: teardown.__enter__() and None)
-
-    @contextmanager
-    def _fixture_in_context(
-        self, fixturedef: pytest.FixtureDef[Any], owner: Owner | None
-    ) -> Iterator[None]:
-        """Say inside an asynchronous fixture, while it is set up and torn down, whose work it is.
-
-        A runner that serves several tests keeps the context in which it was started.
-        """
-        original = fixturedef.func
-        if owner is None or not _is_async(original):
-            yield
-            return
-        owners = self.recorder.owners
-        wrapped = _in_context_of(
-            getattr(original, "__func__", original), lambda: owners.enter_context_of(owner)
-        )
-        bound_to = getattr(original, "__self__", None)
-        func = wrapped if bound_to is None else MethodType(wrapped, bound_to)
-        fixturedef.func = func  # type: ignore[misc]  # as the plugins that run such fixtures do
-        try:
-            yield
-        finally:
-            if fixturedef.func is func:
-                fixturedef.func = original  # type: ignore[misc]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -186,28 +168,38 @@ class Measure:
         measure = item.stash.get(ITEM, None)
         if measure is None or measure.body_is_running:  # subtests report from inside the body
             return report
+        self._hear_of_children(measure)
         phase = PhaseUsage(
             worker=self._worker,
             settings=measure.settings,
             calls=tuple(self.take(measure, call.when)),
-            fixtures=self._fixture_calls(),
-            set_up=tuple(self._set_up),
-            late=tuple(self.read(self.recorder.take(self.recorder.owners.late))),
-            faults=self._new_faults(),
+            uncaptured=measure.take_uncaptured(),
+            refused=measure.owner.take_refused(),
+            set_up=self.fixture_owners.take_set_up(),
+            unseen=self._mocks.take(
+                last=call.when == "teardown",
+                measured=bool(measure.calls),
+                recorded=bool(measure.recorded),
+            ),
+            **self._elsewhere(),
         )
-        self._set_up.clear()
         setattr(report, PhaseUsage.ATTRIBUTE, phase.to_dict())
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        left = [self.recorder.owners.late, *self._fixture_owners.values()]
-        calls = self.read(exchange for owner in left for exchange in self.recorder.take_all(owner))
+        self._hear_of_children(None)
+        if self._children is not None:
+            for name, number in self._children.untold().items():
+                fault = f"{number} requests of a process started by {name} were not told to the end"
+                self.recorder.faults.append(fault)
+        elsewhere = [self.recorder.owners.late, *self.fixture_owners.all]
+        exchanges = [one for owner in elsewhere for one in self.recorder.take_all(owner)]
+        told = [call for owner in elsewhere for call in owner.take_told()]
         rest = PhaseUsage(
             worker=self._worker,
-            late=tuple(calls),
-            faults=self._new_faults(),
             libraries=tuple(name for name in LIBRARIES if name in sys.modules),
+            **self._elsewhere() | {"late": (*self.read(exchanges), *told)},
         )
         workeroutput = getattr(session.config, "workeroutput", None)
         if workeroutput is not None:
@@ -216,14 +208,37 @@ class Measure:
             session.config.stash[REST] = rest
         return (yield)
 
-    def _fixture_calls(self) -> dict[str, tuple[Call, ...]]:
-        """Calls of fixtures that no report carries yet; what is torn down is forgotten."""
-        found = {}
-        for name, owner in list(self._fixture_owners.items()):
-            if calls := tuple(self.read(self.recorder.take(owner))):
-                found[name] = calls
-            if owner.finished and not owner.attempts:
-                del self._fixture_owners[name]
+    def _hear_of_children(self, measure: ItemMeasure | None) -> None:
+        """Give what other processes told to the owners who started them."""
+        if self._children is None:
+            return
+        owners = {owner.name: owner for owner in self.fixture_owners.all}
+        late = self.recorder.owners.late
+        for name, told in self._children.take(measure.owner.name if measure else "").items():
+            owner = measure.owner if measure and measure.owner.name == name else owners.get(name)
+            if owner is None:
+                told.calls = [replace(call, origin=name) for call in told.calls]
+            (owner or late).told += told.calls
+            (owner or late).uncaptured |= dict.fromkeys(told.uncaptured)
+            (owner or late).refused += told.refused
+            known = self.recorder.faults
+            known += [fault for fault in told.faults if fault not in known]
+
+    def _elsewhere(self) -> dict[str, Any]:
+        """What happened outside of tests and no report carries yet."""
+        late, fixtures = self.recorder.owners.late, self.fixture_owners.all
+        found = {
+            "fixtures": {
+                owner.name: tuple(calls)
+                for owner in fixtures
+                if (calls := [*self.read(self.recorder.take(owner)), *owner.take_told()])
+            },
+            "late": (*self.read(self.recorder.take(late)), *late.take_told()),
+            "uncaptured_elsewhere": _joined(one.take_uncaptured() for one in (*fixtures, late)),
+            "refused_elsewhere": _joined(one.take_refused() for one in (*fixtures, late)),
+            "faults": self._new_faults(),
+        }
+        self.fixture_owners.forget_finished()
         return found
 
     def take(self, measure: ItemMeasure, when: str | None) -> list[Call]:
@@ -238,6 +253,7 @@ class Measure:
     def look(self, measure: ItemMeasure, *, keep_streams: bool = True) -> None:
         """Read what was captured for the test so far."""
         calls = self.read(self.recorder.take(measure.owner, keep_streams=keep_streams))
+        calls += measure.owner.take_told()
         measure.calls += calls
         measure.unreported += calls
 
@@ -262,6 +278,7 @@ class Measure:
         measure = item.stash[ITEM]
 
         def record(call: Call) -> None:
+            measure.recorded.add(call.provider)
             measure.calls.append(call)
             measure.unreported.append(call)
 
@@ -278,33 +295,29 @@ class Measure:
             call_site=self._call_sites.here,
         )
 
-    def _fixture_key(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> str:
-        """``fixture:path::name``: one key for each place and parameter it is set up for.
-
-        So a run of some of the tests uses as much under each key as a run of all.
-        """
-        place = request.node.nodeid
-        if fixturedef.scope == "session":
-            place = self._place_of(inspect.unwrap(fixturedef.func))
-        name = _XUNIT_NAME.sub(r"\1", fixturedef.argname)
-        indexed = fixturedef.params is not None or hasattr(request, "param")
-        parameter = f"[{getattr(request, 'param_index', 0)}]" if indexed else ""
-        return f"fixture:{place}::{name}{parameter}"
-
-    def _place_of(self, function: Callable[..., Any]) -> str:
-        """The project's file that defines ``function``; its module where that is installed."""
-        code = getattr(function, "__code__", None)
-        path = Path(code.co_filename) if code else Path()
-        if path.is_relative_to(self._rootpath) and "site-packages" not in path.parts:
-            return path.relative_to(self._rootpath).as_posix()
-        return getattr(function, "__module__", "")
-
     def _new_faults(self) -> tuple[str, ...]:
         faults = self.recorder.faults[self._reported_faults :]
         self._reported_faults += len(faults)
         return tuple(faults)
+
+
+def _joined(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for part in parts for one in part))
+
+
+def measures_mocks(config: pytest.Config) -> bool:
+    """Whether mocked SDKs are measured, and not only named."""
+    return bool(config.option.crashlens_sdk_mocks or config.getini("crashlens_sdk_mocks"))
+
+
+def _live_calls(config: pytest.Config) -> LiveCalls | None:
+    """What may go out; None: everything."""
+    option = config.option
+    if not (option.crashlens_block_live or config.getini("crashlens_block_live")):
+        return None
+    return LiveCalls(
+        [*config.getini("crashlens_allow_hosts"), *(option.crashlens_allow_host or ())]
+    )
 
 
 REST = pytest.StashKey[PhaseUsage]()
@@ -333,30 +346,3 @@ def _marker_settings(item: pytest.Item) -> dict[str, Any]:
             if name in marker.kwargs:
                 settings.setdefault(name, getattr(closer, name))
     return settings | {"limits": limits.to_dict()}
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _in_context_of(function: Callable[..., Any], enter: Callable[[], None]) -> Callable[..., Any]:
-    if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def steps(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            enter()
-            async with aclosing(function(*args, **kwargs)) as generator:
-                async for value in generator:
-                    yield value
-                    enter()
-
-        return steps
-
-    @functools.wraps(function)
-    async def run(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        enter()
-        return await function(*args, **kwargs)
-
-    return run

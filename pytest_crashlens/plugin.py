@@ -20,6 +20,10 @@ NEEDS_CRASHLENS = {
     "crashlens_baseline": "--crashlens-baseline",
     "crashlens_no_fail": "--crashlens-no-fail",
     "crashlens_report": "--crashlens-report",
+    "crashlens_sdk_mocks": "--crashlens-sdk-mocks",
+    "crashlens_block_live": "--crashlens-block-live",
+    "crashlens_allow_host": "--crashlens-allow-host",
+    "crashlens_subprocesses": "--crashlens-subprocesses",
 }
 WITHOUT_TESTS = ("collectonly", "help", "markers", "showfixtures", "show_fixtures_per_test")
 """Options with which no test runs: a broken file of ours is then no reason to stop."""
@@ -72,16 +76,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Compare and report, but never fail a test or the run",
     )
     group.addoption(
+        "--crashlens-block-live",
+        action="store_true",
+        default=None,
+        help="Refuse LLM calls that no replay or mock answers, before anything is sent or paid",
+    )
+    group.addoption(
+        "--crashlens-allow-host",
+        action="append",
+        metavar="HOST",
+        help="Host (or glob) that --crashlens-block-live lets through. Repeatable.",
+    )
+    group.addoption(
+        "--crashlens-subprocesses",
+        action="store_true",
+        default=None,
+        help="Measure the Python processes that tests start too, through their PYTHONPATH",
+    )
+    group.addoption(
         "--crashlens-report",
         action="append",
         metavar="TYPE:PATH",
         help="Write a report of the run; TYPE is json. Repeatable.",
     )
+    group.addoption(
+        "--crashlens-sdk-mocks",
+        action="store_true",
+        default=None,
+        help="Measure what mocks of SDK classes and frameworks' fake models answer, as simulated",
+    )
     parser.addini("crashlens", "Same as --crashlens", type="bool", default=False)
     parser.addini("crashlens_config", "Same as --crashlens-config")
     parser.addini("crashlens_baseline", "Same as --crashlens-baseline")
     parser.addini("crashlens_no_fail", "Same as --crashlens-no-fail", type="bool", default=False)
+    parser.addini(
+        "crashlens_block_live", "Same as --crashlens-block-live", type="bool", default=False
+    )
+    parser.addini("crashlens_allow_hosts", "Same as --crashlens-allow-host", type="linelist")
+    parser.addini(
+        "crashlens_subprocesses", "Same as --crashlens-subprocesses", type="bool", default=False
+    )
     parser.addini("crashlens_report", "Same as --crashlens-report", type="linelist")
+    parser.addini(
+        "crashlens_sdk_mocks", "Same as --crashlens-sdk-mocks", type="bool", default=False
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_crashlens import judge, measure, xdist
+from pytest_crashlens import fixture_owners, judge, measure, xdist
 from pytest_crashlens.baseline.file import DEFAULT_NAME, Baseline, load
 from pytest_crashlens.errors import CrashlensError
 from pytest_crashlens.judge import Judge, JudgeSettings
@@ -37,7 +37,9 @@ def register(config: pytest.Config) -> None:
         plugins.register(xdist.XdistBridge(arbiter), xdist.NAME)
         if config.getoption("dist", "no") != "no":
             return  # the controller of a distributed run: its workers measure
-    plugins.register(Measure(config), measure.NAME)
+    measuring = Measure(config)
+    plugins.register(measuring.fixture_owners, fixture_owners.NAME)
+    plugins.register(measuring, measure.NAME)
 
 
 def _settings(config: pytest.Config) -> JudgeSettings:

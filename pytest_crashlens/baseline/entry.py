@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 
+from pytest_crashlens.baseline.runs import RunTotals
 from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.input_parts import InputParts
 from pytest_crashlens.model.money import EXACT
 from pytest_crashlens.model.usage import EXACT_SOURCES, Usage, UsageSource
 from pytest_crashlens.pricing.card import Cost, RateCard, cost
@@ -49,6 +51,8 @@ class Block:
     calls: int
     retries: int
     usage: Usage
+    input_parts: InputParts = field(default=InputParts(), compare=False)
+    """Sizes that explain a change of the input; no part of what is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class Entry:
     """One test (or long-lived fixture) in the baseline, or in this run."""
 
     blocks: tuple[Block, ...] = ()
+    runs: RunTotals = field(default=RunTotals(), compare=False)
+    """What several runs of a live test used, so that the spread between them is known."""
+    reason: str | None = field(default=None, compare=False)
+    """Why somebody accepted it, in their words."""
 
     @property
     def live(self) -> bool:
@@ -133,6 +141,7 @@ def entry_of(calls: Iterable[Call], card_of: CardOf) -> tuple[Entry, dict[str, R
             calls=block.calls + 1,
             retries=block.retries + call.retries,
             usage=block.usage + call.usage,
+            input_parts=block.input_parts + call.input_parts,
         )
     return Entry(tuple(sorted(sums.values(), key=_order))), cards
 

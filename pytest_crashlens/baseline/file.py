@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_crashlens.baseline.entry import Block, Entry, Kind, block_cost
+from pytest_crashlens.baseline.runs import RunTotals
 from pytest_crashlens.errors import BaselineError, PriceError
+from pytest_crashlens.model.input_parts import PARTS, InputParts
 from pytest_crashlens.model.money import plain_usd
 from pytest_crashlens.model.usage import USAGE_FIELDS, USAGE_SOURCES, Usage
 from pytest_crashlens.pricing.card import RateCard
@@ -67,8 +69,7 @@ class Baseline:
             "version": VERSION,
             "cards": {name: card.to_dict() for name, card in self.cards.items()},
             "tests": {
-                key: {"usage": [_block_to_dict(block, self.cards) for block in entry.blocks]}
-                for key, entry in self.entries.items()
+                key: _entry_to_dict(entry, self.cards) for key, entry in self.entries.items()
             },
         }
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"
@@ -201,15 +202,23 @@ class _Reader:
 
     def entry(self, key: str, value: Any, cards: Mapping[str, RateCard]) -> Entry:
         value = self.mapping(value, key)
-        self.keys(value, {"usage"}, key)
+        self.keys(value, {"usage", "runs", "reason"}, key)
         usage = value.get("usage")
         if not isinstance(usage, list):
             raise self.fail(key, '"usage" must be a list')
-        return Entry(tuple(self.block(key, block, cards) for block in usage))
+        reason = value.get("reason")
+        if reason is not None and not isinstance(reason, str):
+            raise self.fail(key, "'reason' must be a string")
+        try:
+            runs = RunTotals.from_dict(value["runs"]) if "runs" in value else RunTotals()
+        except ValueError as error:
+            raise self.fail(key, str(error)) from None
+        blocks = tuple(self.block(key, block, cards) for block in usage)
+        return Entry(blocks, runs, reason)
 
     def block(self, key: str, value: Any, cards: Mapping[str, RateCard]) -> Block:
         value = self.mapping(value, key)
-        self.keys(value, set(_BLOCK_FIELDS), key)
+        self.keys(value, {*_BLOCK_FIELDS, "input_parts"}, key)
         for name, expected in _BLOCK_FIELDS.items():
             item = value.get(name)
             if item is None and (name not in value or name in ("card", "cost_usd")):
@@ -234,10 +243,28 @@ class _Reader:
             live=value.get("live", False),
             refused=value.get("refused", False),
         )
-        return Block(kind, value["calls"], value.get("retries", 0), Usage.from_dict(value))
+        parts = self.parts(key, value.get("input_parts", {}))
+        return Block(kind, value["calls"], value.get("retries", 0), Usage.from_dict(value), parts)
+
+    def parts(self, key: str, value: Any) -> InputParts:
+        sizes = self.mapping(value, key)
+        self.keys(sizes, set(PARTS), f"{key}: input_parts")
+        for name, size in sizes.items():
+            if type(size) is not int or size < 0:
+                raise self.fail(key, f"{name!r} of input_parts must be {_WORDS[int]}, not {size!r}")
+        return InputParts.from_dict(sizes)
 
 
 _WORDS = {str: "a string", bool: "true or false", int: "an integer of at least 0"}
+
+
+def _entry_to_dict(entry: Entry, cards: Mapping[str, RateCard]) -> dict[str, Any]:
+    plain: dict[str, Any] = {"usage": [_block_to_dict(block, cards) for block in entry.blocks]}
+    if entry.runs:
+        plain["runs"] = entry.runs.to_dict()
+    if entry.reason is not None:
+        plain["reason"] = entry.reason
+    return plain
 
 
 def _block_to_dict(block: Block, cards: Mapping[str, RateCard]) -> dict[str, Any]:
@@ -257,6 +284,8 @@ def _block_to_dict(block: Block, cards: Mapping[str, RateCard]) -> dict[str, Any
         "retries": block.retries,
     }
     plain |= {name: value for name, value in optional.items() if value}
+    if parts := block.input_parts.to_dict():
+        plain["input_parts"] = parts
     if not kind.refused:
         usd = block_cost(block, cards).usd
         plain["usage_source"] = kind.usage_source

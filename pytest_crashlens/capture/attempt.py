@@ -23,6 +23,8 @@ class Attempt:
     lane: str
     call_site: str | None
     task: str | None
+    origin: str | None = None
+    """Who started the work that sent it, where that had finished already."""
     status: int | None = None
     response_headers: dict[str, str] = field(default_factory=dict)
     chunks: list[bytes] = field(default_factory=list)
@@ -65,4 +67,5 @@ class Attempt:
             lane=self.lane,
             call_site=self.call_site,
             task=self.task,
+            origin=self.origin,
         )

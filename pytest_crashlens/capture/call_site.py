@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _OWN_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _FOREIGN_PARTS = ("site-packages", "dist-packages")
@@ -29,14 +30,31 @@ class CallSites:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             code = frame.f_code
-            try:
-                name = self._names[code.co_filename]
-            except KeyError:
-                name = self._names[code.co_filename] = self._project_name(code.co_filename)
+            name = self._name_of(code.co_filename)
             if name is not None:
                 return f"{name}:{frame.f_lineno} {code.co_name}"
             frame = frame.f_back
         return None
+
+    def awaited_by(self, coroutine: Any) -> str | None:
+        """The innermost project line at which ``coroutine`` waits: where it asked for the work.
+
+        For a task that a framework made there is no frame of the project on the stack.
+        """
+        found = None
+        while coroutine is not None:
+            frame = getattr(coroutine, "cr_frame", None)
+            if frame is not None and (name := self._name_of(frame.f_code.co_filename)):
+                found = f"{name}:{frame.f_lineno} {frame.f_code.co_name}"
+            coroutine = getattr(coroutine, "cr_await", None)
+        return found
+
+    def _name_of(self, filename: str) -> str | None:
+        try:
+            return self._names[filename]
+        except KeyError:
+            name = self._names[filename] = self._project_name(filename)
+            return name
 
     def _project_name(self, filename: str) -> str | None:
         if not filename.startswith(self._root) or filename.startswith(_OWN_PACKAGE):

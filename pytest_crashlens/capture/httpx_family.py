@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 from pytest_crashlens.capture.attempt import Attempt
@@ -49,19 +50,24 @@ class _Reader:
             if _is_own_app(client, request.url):
                 return None
             return self._recorder.begin(
-                request.method, str(request.url), lambda: request.content, request.headers
+                request.method, str(request.url), lambda: _content(request), request.headers
             )
         except Exception as fault:
             self._recorder.fault("capture of a request", fault)
             return None
+
+    def passed_on(self, response: Any) -> None:
+        """An outer layer has this request: it cannot see whether it went out, this one can."""
+        if _is_live(response):
+            self._recorder.went_out()
 
     def failed(self, attempt: Attempt, error: BaseException) -> None:
         self._recorder.end(attempt, "error", error)
 
     def answered(self, attempt: Attempt, response: Any) -> None:
         try:
+            attempt.live = bool(attempt.live) or _is_live(response)
             self._recorder.answered(attempt, response.status_code, response.headers)
-            attempt.live = "network_stream" in response.extensions
             if response.is_closed or response.is_stream_consumed:
                 attempt.keep(response.content)
                 self._recorder.end(attempt, "complete")
@@ -84,7 +90,9 @@ def _sync_send(original: Any, recorder: Recorder, reader: _Reader) -> Any:
         __tracebackhide__ = True
         begun = reader.begin(self, request)
         if begun is None:
-            return original(self, request, *args, **kwargs)
+            response = original(self, request, *args, **kwargs)
+            reader.passed_on(response)
+            return response
         attempt, token = begun
         try:
             response = original(self, request, *args, **kwargs)
@@ -105,7 +113,9 @@ def _async_send(original: Any, recorder: Recorder, reader: _Reader) -> Any:
         __tracebackhide__ = True
         begun = reader.begin(self, request)
         if begun is None:
-            return await original(self, request, *args, **kwargs)
+            response = await original(self, request, *args, **kwargs)
+            reader.passed_on(response)
+            return response
         attempt, token = begun
         try:
             response = await original(self, request, *args, **kwargs)
@@ -147,3 +157,35 @@ def _is_own_app(client: Any, url: Any) -> bool:
             transport = mounted or transport
             break
     return any(cls.__name__ in OWN_APP_TRANSPORTS for cls in type(transport).__mro__)
+
+
+def _is_live(response: Any) -> bool:
+    return "network_stream" in getattr(response, "extensions", ())
+
+
+def _content(request: Any) -> bytes:
+    """The body; of a form that is sent as a stream its fields and digests of its files.
+
+    Its boundary, which differs in each attempt, is not kept: the attempts of a call are alike.
+    """
+    form = getattr(request.stream, "fields", None)
+    if form is None:
+        content: bytes = request.content
+        return content
+    return form_content(form)
+
+
+def form_content(form: Any) -> bytes:
+    """The body of an httpx multipart stream with these fields, without its files' contents."""
+    parts = [field.render_headers() + _field_content(field) for field in form]
+    return b"".join(b"--form\r\n" + part + b"\r\n" for part in parts) + b"--form--\r\n"
+
+
+def _field_content(field: Any) -> bytes:
+    if hasattr(field, "value"):
+        content: bytes = field.render_data()
+        return content
+    file = getattr(field, "file", None)
+    if isinstance(file, str):
+        file = file.encode()
+    return blake2b(file).hexdigest().encode() if isinstance(file, bytes) else b""

@@ -49,6 +49,25 @@ class Interposition:
             self._fault(f"capture of {name}", fault)
 
 
+def put(target: Any, name: str, ours: Any) -> Callable[[], None]:
+    """Set ``target.name`` (of a class or module); returns what undoes it if it is still ours."""
+    mine = vars(target).get(name, _INHERITED)
+    setattr(target, name, ours)
+
+    def undo() -> None:
+        if vars(target).get(name) is not ours:
+            return
+        if mine is _INHERITED:
+            delattr(target, name)
+        else:
+            setattr(target, name, mine)
+
+    return undo
+
+
+_INHERITED = object()
+
+
 class _PostImportFinder(MetaPathFinder):
     def __init__(self, names: frozenset[str], imported: Callable[[str, ModuleType], None]) -> None:
         self._names = names

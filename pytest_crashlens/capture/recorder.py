@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
+from functools import lru_cache
 from threading import get_ident
 from typing import Any
+from urllib.parse import urlsplit
 
 from pytest_crashlens.capture.attempt import Attempt
 from pytest_crashlens.capture.call_site import CallSites
+from pytest_crashlens.capture.live_calls import LiveCallBlocked, LiveCalls
 from pytest_crashlens.capture.owners import Owner, Owners
 from pytest_crashlens.model.exchange import Ended, Exchange
 
@@ -36,18 +40,30 @@ class Recorder:
         *,
         wanted: Callable[[str, str], bool],
         call_sites: CallSites,
+        is_provider: Callable[[str], bool] = lambda host: False,
+        live_calls: LiveCalls | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Record requests for which ``wanted(method, url)``.
 
-        ``clock`` is bound here, before a test can freeze the one in the time module.
+        Args:
+            wanted: whether a request may be an LLM call.
+            call_sites: finds the project's line that sends a request.
+            is_provider: whether a host is known to serve models: looked up without a request
+                that an adapter saw, it is noted as uncaptured.
+            live_calls: which of them may leave for the network; None: all.
+            clock: seconds; bound here, before a test can freeze the one in the time module.
         """
         self.owners = Owners()
         self.faults: list[str] = []
         """Faults of our own, one line each; the code under test never sees them."""
         self._wanted = wanted
         self._call_sites = call_sites
+        self._is_provider = lru_cache(maxsize=1024)(is_provider)
+        self.live_calls = live_calls
         self._clock = clock
+        self._host_of = lru_cache(maxsize=1024)(_host_of)
+        self._unanswered: dict[Attempt, Owner] = {}
         self._in_flight: ContextVar[Attempt | None] = ContextVar("crashlens_attempt", default=None)
         self._open = True
 
@@ -55,7 +71,10 @@ class Recorder:
         self, method: str, url: str, body: Callable[[], bytes], headers: Mapping[str, str]
     ) -> tuple[Attempt, Token[Attempt | None]] | None:
         """Start an attempt; None: not of interest, or an outer layer has it already."""
-        if not self._open or not self._wanted(method, url):
+        if not self._open:
+            return None
+        if not self._wanted(method, url):
+            self._saw_other(url)
             return None
         try:
             content = body()
@@ -77,11 +96,14 @@ class Recorder:
             request_body=content,
             request_headers=_chosen(headers, REQUEST_HEADERS),
             started=self._clock(),
-            lane=_lane(),
-            call_site=self._call_sites.here(),
+            lane=lane(),
+            call_site=self._call_sites.here() or self._call_sites.awaited_by(owner.coroutine),
             task=self.owners.task_of(owner),
         )
+        if owner is self.owners.late and (origin := self.owners.origin()):
+            attempt.origin = origin.name
         owner.attempts.append(attempt)
+        self._unanswered[attempt] = owner
         return attempt, self._in_flight.set(attempt)
 
     def leave(self, token: Token[Attempt | None]) -> None:
@@ -93,14 +115,76 @@ class Recorder:
         """Status and headers have arrived."""
         attempt.response_headers = _chosen(headers, RESPONSE_HEADERS)
         attempt.status = status
+        owner = self._unanswered.pop(attempt, None)
+        if owner is not None and attempt.live and self.live_calls is not None:
+            self._refuse_late(attempt, owner, self.live_calls)
+
+    def went_out(self) -> None:
+        """A layer below the attempt in flight here got its answer over a network."""
+        attempt = self._in_flight.get()
+        if attempt is not None and attempt.status is None and attempt.ended is None:
+            attempt.live = True
+
+    def reaching(self, host: str) -> None:
+        """Somebody is about to connect to ``host``.
+
+        Raises:
+            LiveCallBlocked: live calls are refused, this is one, and its host is not allowed.
+        """
+        refusal = None
+        try:
+            refusal = self._reaching(host.lower())
+        except Exception as fault:
+            self.fault("look-up of a host", fault)
+        if refusal is not None:
+            raise LiveCallBlocked(refusal)
+
+    def _reaching(self, host: str) -> str | None:
+        if not self._open:
+            return None
+        going = [one for one in list(self._unanswered) if self._host_of(one.url) == host]
+        if not going and not self._is_provider(host):
+            return None
+        owner = self._unanswered.get(going[0]) if going else None
+        owner = owner or self.owners.of_request()
+        if self.live_calls is not None and not self.live_calls.allowed(host):
+            what = f"{going[0].method} {_without_query(going[0].url)}" if going else host
+            site = going[0].call_site if going else self._call_sites.here()
+            refusal = self.live_calls.refusal(what, site, host, owner.title)
+            owner.refused.append(refusal)
+            for attempt in going:
+                attempt.error = LiveCallBlocked.__name__  # whatever it is wrapped in further up
+            return refusal
+        for attempt in going:
+            attempt.live = True  # it goes out, whether or not an answer comes
+        if not going and host not in owner.others:
+            owner.uncaptured[host] = None
+        return None
+
+    def _saw_other(self, url: str) -> None:
+        """A request that is no LLM call was seen: its host is looked up for that."""
+        host = self._host_of(url)
+        if self._is_provider(host):
+            self.owners.of_request().others.add(host)
+
+    def _refuse_late(self, attempt: Attempt, owner: Owner, live_calls: LiveCalls) -> None:
+        host = self._host_of(attempt.url)
+        if not live_calls.allowed(host):
+            what = f"{attempt.method} {_without_query(attempt.url)}"
+            owner.refused.append(live_calls.too_late(what, attempt.call_site, owner.title))
 
     def end(self, attempt: Attempt, ended: Ended, error: BaseException | None = None) -> None:
         """The attempt is over; the first ending counts."""
+        owner = self._unanswered.pop(attempt, None)
+        if owner is not None and isinstance(error, RuntimeError) and _of_closed_loop(error):
+            # a pooled connection of a loop that is gone: clients try a new one at once
+            with suppress(ValueError):
+                owner.attempts.remove(attempt)
         if attempt.ended is None:
             attempt.ended = ended
             attempt.finished = self._clock()
             if error is not None:
-                attempt.error = type(error).__name__
+                attempt.error = attempt.error or type(error).__name__
 
     def fault(self, place: str, error: BaseException) -> None:
         """Note a fault of ours at ``place``; not its message, which may quote a prompt."""
@@ -134,6 +218,19 @@ class Recorder:
         self._open = False
 
 
+def _of_closed_loop(error: RuntimeError) -> bool:
+    text = str(error)
+    return "loop is closed" in text or "different event loop" in text or "different loop" in text
+
+
+def _host_of(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]
+
+
 def _chosen(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     return {name: value for name in names if (value := headers.get(name)) is not None}
 
@@ -148,9 +245,22 @@ def _raised_at(error: BaseException) -> str:
     return f" ({filename[filename.rfind(os.sep) + 1 :]}:{trace.tb_lineno})"
 
 
-def _lane() -> str:
-    try:
-        task: Any = asyncio.current_task()
-    except RuntimeError:
-        task = None
+def lane() -> str:
+    """The thread and task of here and now."""
+    task = _asyncio_task() or _trio_task()
     return f"{get_ident()}:{id(task) if task is not None else ''}"
+
+
+def _asyncio_task() -> Any:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _trio_task() -> Any:
+    trio = sys.modules.get("trio")
+    try:
+        return trio.lowlevel.current_task() if trio else None
+    except RuntimeError:
+        return None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from pytest_crashlens.model.exchange import Ended
+from pytest_crashlens.model.input_parts import InputParts
 from pytest_crashlens.model.usage import Usage, UsageSource
 
 
@@ -27,6 +28,8 @@ class Call:
     model_returned: str | None = None
     usage: Usage = field(default_factory=Usage)
     usage_source: UsageSource = "none"
+    input_parts: InputParts = field(default_factory=InputParts)
+    """Sizes of what the input consists of."""
     status: int | None = None
     """HTTP status of the last attempt; None: no answer."""
     ended: Ended = "complete"
@@ -35,6 +38,9 @@ class Call:
     """False: refused by the provider (HTTP error), never sent (no connection) or free of charge by
     the provider's documentation; costs nothing."""
     attempts: int = 1
+    unanswered: int = 0
+    """Earlier attempts that were sent and got no answer (a timeout, say): the provider may bill
+    them, and nobody knows how much."""
     streaming: bool = False
     live: bool = False
     """True: spent over a network; False: simulated (replayed or mocked)."""
@@ -47,6 +53,8 @@ class Call:
     """Keyed hash of the request's body: equal bodies are equal within one run."""
     task: str | None = None
     call_site: str | None = None
+    origin: str | None = None
+    """For a call sent late: the test or fixture that started the work, which had finished."""
     stated_cost_usd: str | None = None
     """USD that the answer itself states (some gateways), as exact text: a fact beside our price."""
     note: str | None = None
@@ -71,10 +79,13 @@ class Call:
         """Exact builtin types only (it crosses process borders on a test report)."""
         plain = asdict(self)
         plain["usage"] = self.usage.to_dict()
+        plain["input_parts"] = self.input_parts.to_dict()
         return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
         known = {f.name: plain[f.name] for f in fields(cls) if f.name in plain}
-        return cls(**{**known, "usage": Usage.from_dict(plain.get("usage", {}))})
+        known["usage"] = Usage.from_dict(plain.get("usage", {}))
+        known["input_parts"] = InputParts.from_dict(plain.get("input_parts", {}))
+        return cls(**known)

@@ -43,6 +43,8 @@ class Exchange:
     """``path:line function`` of the innermost frame of the project."""
     task: str | None = None
     """Task label in force when it was sent (see the marker's ``task=``)."""
+    origin: str | None = None
+    """The test or fixture that started the work which sent it, where that had finished before."""
 
     @property
     def host(self) -> str:

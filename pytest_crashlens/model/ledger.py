@@ -22,6 +22,10 @@ class TestRecord:
     """Calls of the last attempt's teardown: too late to be judged with the test."""
     earlier_teardowns: list[Call] = field(default_factory=list)
     """Calls of the other attempts' teardowns."""
+    uncaptured: dict[str, None] = field(default_factory=dict)
+    """Provider hosts that the last attempt looked up without any request that was seen."""
+    refused: list[str] = field(default_factory=list)
+    """Live calls of the last attempt that were refused, a sentence each."""
     outcome: str = "not run"
     """``passed``, ``failed``, ``skipped``, ``xfailed``, ``xpassed``, ``rerun`` or ``error`` (in
     setup)."""
@@ -54,6 +58,12 @@ class Ledger:
         self._set_up: dict[tuple[str, str], None] = {}
         """The set-ups that went well."""
         self.late: list[Call] = []
+        self.uncaptured: dict[str, None] = {}
+        """Provider hosts looked up outside of tests without any request that was seen."""
+        self.refused: dict[str, None] = {}
+        """Live calls outside of tests that were refused, a sentence each."""
+        self.unseen: dict[str, dict[str, None]] = {}
+        """Mocked SDK calls that were not measured: by name the tests that made them."""
         self.faults: dict[str, None] = {}
         self.libraries: dict[str, None] = {}
         """HTTP libraries and SDKs that the tests' processes had loaded."""
@@ -65,9 +75,14 @@ class Ledger:
             record.attempts.append([])
             record.earlier_teardowns += record.teardown
             record.teardown, record.torn_down = [], False
+            record.uncaptured, record.refused = {}, []
         if phase is not None:
             record.settings = phase.settings or record.settings
             (record.teardown if when == "teardown" else record.attempts[-1]).extend(phase.calls)
+            record.uncaptured |= dict.fromkeys(phase.uncaptured)
+            record.refused += phase.refused
+            for name in phase.unseen:
+                self.unseen.setdefault(name, {})[nodeid] = None
             self.add_rest(phase)
         return record
 
@@ -77,6 +92,8 @@ class Ledger:
             self._fixtures.setdefault((phase.worker, name), []).extend(calls)
         self._set_up |= dict.fromkeys((phase.worker, name) for name in phase.set_up)
         self.late.extend(phase.late)
+        self.uncaptured |= dict.fromkeys(phase.uncaptured_elsewhere)
+        self.refused |= dict.fromkeys(phase.refused_elsewhere)
         self.faults |= dict.fromkeys(phase.faults)
         self.libraries |= dict.fromkeys(phase.libraries)
 

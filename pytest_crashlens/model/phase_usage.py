@@ -33,6 +33,15 @@ class PhaseUsage:
     """Fixtures that outlive one test and were set up well, each told once."""
     late: tuple[Call, ...] = ()
     """Calls sent after their test had finished, or outside any test."""
+    uncaptured: tuple[str, ...] = ()
+    """Provider hosts that the test looked up without any request that was seen."""
+    refused: tuple[str, ...] = ()
+    """Live calls of the test that were refused, or answered although they should have been."""
+    uncaptured_elsewhere: tuple[str, ...] = ()
+    """The same of fixtures that outlive one test, and of what belongs to no test."""
+    refused_elsewhere: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    """Mocked SDK calls of the test that were not measured, by name."""
     faults: tuple[str, ...] = ()
     """Faults of our own: the run is incomplete."""
     libraries: tuple[str, ...] = ()
@@ -47,10 +56,8 @@ class PhaseUsage:
             "fixtures": {
                 name: [call.to_dict() for call in calls] for name, calls in self.fixtures.items()
             },
-            "set_up": list(self.set_up),
             "late": [call.to_dict() for call in self.late],
-            "faults": list(self.faults),
-            "libraries": list(self.libraries),
+            **{name: list(getattr(self, name)) for name in _NAMES},
         }
 
     @classmethod
@@ -61,11 +68,22 @@ class PhaseUsage:
             settings=plain["settings"],
             calls=_calls(plain["calls"]),
             fixtures={name: _calls(calls) for name, calls in plain["fixtures"].items()},
-            set_up=tuple(plain["set_up"]),
             late=_calls(plain["late"]),
-            faults=tuple(plain["faults"]),
-            libraries=tuple(plain["libraries"]),
+            **{name: tuple(plain[name]) for name in _NAMES},
         )
+
+
+_NAMES = (
+    "set_up",
+    "uncaptured",
+    "refused",
+    "uncaptured_elsewhere",
+    "refused_elsewhere",
+    "unseen",
+    "faults",
+    "libraries",
+)
+"""Fields that hold names or sentences."""
 
 
 def _calls(plain: list[dict[str, Any]]) -> tuple[Call, ...]:

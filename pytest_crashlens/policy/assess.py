@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from functools import partial
@@ -13,6 +13,7 @@ from pytest_crashlens.baseline.file import Baseline
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.money import EXACT
 from pytest_crashlens.policy.config import Config
+from pytest_crashlens.policy.coverage import refused_findings, uncaptured_findings
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.verdict import (
     Finding,
@@ -83,16 +84,27 @@ class Assessor:
         *,
         place: str,
         marker: Limits | None = None,
+        uncaptured: Collection[str] = (),
+        refused: Collection[str] = (),
     ) -> Assessment:
         """Compare and judge the calls of one passed test.
 
-        ``key`` names its entry, ``place`` (``path::name``) decides which path limits hold.
+        Args:
+            key: names its entry.
+            nodeid: names it in reports.
+            calls: what it used.
+            place: ``path::name``, which decides which path limits hold.
+            marker: the limits of its markers.
+            uncaptured: provider hosts it looked up without a request that was seen.
+            refused: its live calls that were refused, a sentence each.
         """
         before = self._baseline.entries.get(key) if self._baseline else None
         assessment = self.describe(key, nodeid, calls, before)
         comparison = assessment.comparison
         limits = self._config.limits_for(place, marker)
-        absolute = within_limits(calls, limits, self.cost_today)
+        absolute = refused_findings(refused)
+        absolute += self._uncaptured(uncaptured, expected=before is not None and before.calls > 0)
+        absolute += within_limits(calls, limits, self.cost_today)
         relative: list[Finding] = []
         if comparison is not None:
             relative = against_baseline(comparison, limits)
@@ -134,12 +146,27 @@ class Assessor:
             cards=cards,
         )
 
-    def session(self, calls: Sequence[Call]) -> Verdict:
-        """What the policies say about the calls of the whole session."""
-        findings: list[Finding] = []
+    def session(
+        self,
+        calls: Sequence[Call],
+        *,
+        uncaptured: Collection[str] = (),
+        refused: Collection[str] = (),
+    ) -> Verdict:
+        """What the policies say about the whole session, and about what belongs to no test."""
+        findings = refused_findings(refused)
+        findings += self._uncaptured(uncaptured, expected=False)
         for rule in self._config.rules:
             findings += by_rule(rule, calls, self.cost_today, session=True)
         return Verdict(tuple(findings))
+
+    @property
+    def names_uncaptured(self) -> bool:
+        """Whether uncaptured hosts, where they are no finding, are to be told at all."""
+        return self._config.uncaptured is None
+
+    def _uncaptured(self, hosts: Collection[str], *, expected: bool) -> list[Finding]:
+        return uncaptured_findings(hosts, self._config.uncaptured, expected=expected)
 
     def _card_today(self, call: Call) -> RateCard | None:
         return self._today(_priced_as_call(call))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,10 @@ from pytest_crashlens.pricing.book import UserPrice
 Per = Literal["call", "test", "session"]
 """What a limit is held against: one call, or the sum of a test's or of the session's calls."""
 PER: tuple[Per, ...] = ("call", "test", "session")
+
+Severity = Literal["error", "warn", "ignore"]
+"""What a state means: it fails, it is told, or it is nothing."""
+SEVERITIES: tuple[Severity, ...] = ("error", "warn", "ignore")
 
 BLOCK = "block_pr"
 NOTIFY = "slack_notify"
@@ -95,6 +100,17 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """How far costs may have risen since a point of the repository's history."""
+
+    at: str
+    """A commit, tag or day (``YYYY-MM-DD``)."""
+    max_increase: Decimal
+    """Percent: 50 for ``50%``."""
+    blocks: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything crashlens.yml says; the defaults are what holds without one."""
 
@@ -107,6 +123,12 @@ class Config:
     baseline: str | None = None
     """Path of the baseline file relative to the project root, where one is given."""
     baseline_off: bool = False
+    uncaptured: Severity | None = None
+    """What provider hosts mean whose calls were not seen; None: see ``policy.coverage``."""
+    anchor: Anchor | None = None
+    """How far tests may have risen since a commit, in however small steps."""
+    max_accept_increase: Decimal | None = None
+    """Percent of cost by which ``crashlens accept`` lets a test rise without ``--force``."""
     prices: tuple[UserPrice, ...] = ()
     updates: tuple[Update, ...] = ()
     warnings: tuple[Problem, ...] = ()

@@ -14,6 +14,7 @@ from pytest_crashlens.policy.amounts import parse_percent, parse_usd, parse_whol
 from pytest_crashlens.policy.document import Items, Node, Problems, Scalar, Section
 
 Number = TypeVar("Number", int, Decimal)
+Word = TypeVar("Word", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +113,13 @@ class Field:
                 read.append(text)
         return tuple(read)
 
-    def choice(self, valid: Iterable[str]) -> str | None:
+    def choice(self, valid: Iterable[Word]) -> Word | None:
         """One of the ``valid`` words."""
-        valid = tuple(valid)
-        text = self.text(example=valid[0])
-        if text is None or text in valid:
-            return text
-        self.error(unknown("value", text, valid))
-        return None
+        words = {str(word): word for word in valid}
+        text = self.text(example=next(iter(words)))
+        if text is not None and text not in words:
+            self.error(unknown("value", text, tuple(words)))
+        return words.get(text or "")
 
     def whole(self, *, minimum: int = 0) -> int | None:
         """A whole number of at least ``minimum``, written as a number."""

@@ -6,7 +6,8 @@ import os
 from pathlib import Path, PurePosixPath
 
 from pytest_crashlens.errors import ConfigError
-from pytest_crashlens.policy.config import Config, PathLimits, Update, project_root
+from pytest_crashlens.policy.anchor import read_anchor
+from pytest_crashlens.policy.config import SEVERITIES, Config, PathLimits, Update, project_root
 from pytest_crashlens.policy.document import MAX_BYTES, START, Problem, Problems, parse_document
 from pytest_crashlens.policy.field import Field
 from pytest_crashlens.policy.limits import LIMIT_KEYS, read_limits
@@ -14,7 +15,18 @@ from pytest_crashlens.policy.prices import read_prices
 from pytest_crashlens.policy.rules import read_policies
 
 PLACES = ("crashlens.yml", ".github/crashlens.yml")
-TOP_KEYS = ("version", "updates", "policies", "limits", "paths", "prices", "baseline")
+TOP_KEYS = (
+    "version",
+    "updates",
+    "policies",
+    "limits",
+    "paths",
+    "prices",
+    "baseline",
+    "uncaptured",
+    "anchor",
+    "max_accept_increase",
+)
 ENOUGH = ("policies", "limits", "paths")
 """A file needs one of these to say anything about costs."""
 INTERVALS = ("daily", "weekly", "monthly")
@@ -97,6 +109,11 @@ def _read(root: Field, path: Path) -> Config:
             else None
         ),
         baseline_off=baseline_off,
+        uncaptured=fields["uncaptured"].choice(SEVERITIES) if "uncaptured" in fields else None,
+        anchor=read_anchor(fields["anchor"]) if "anchor" in fields else None,
+        max_accept_increase=(
+            fields["max_accept_increase"].percent() if "max_accept_increase" in fields else None
+        ),
         prices=read_prices(fields["prices"]) if "prices" in fields else (),
         updates=_read_updates(fields["updates"], folder) if "updates" in fields else (),
         warnings=root.problems.warnings,

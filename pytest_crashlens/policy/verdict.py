@@ -26,6 +26,9 @@ FindingKind = Literal[
     "basis_changed",
     "refused",
     "shared_key",
+    "uncaptured",
+    "live_call",
+    "creep",
 ]
 Amount = Decimal | int
 SAME_TOKENS = "cost of the same tokens"

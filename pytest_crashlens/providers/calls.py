@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.exchange import Exchange
+from pytest_crashlens.model.input_parts import InputParts
 from pytest_crashlens.model.usage import Usage, UsageSource, worst_source
 from pytest_crashlens.providers import registry
 from pytest_crashlens.providers.hosts import provider_of
+from pytest_crashlens.providers.input_parts import input_parts
 from pytest_crashlens.providers.openai_usage import without_oversized
 from pytest_crashlens.providers.reading import Reading, Request, Texts, WireFormat, notes
 from pytest_crashlens.providers.retries import group
@@ -32,6 +34,8 @@ _NEVER_SENT = frozenset(
         "InvalidProxyURL",
         "InvalidSchema",
         "MissingSchema",
+        "NameResolutionError",
+        "NewConnectionError",
         # aiohttp
         "ClientConnectorCertificateError",
         "ClientConnectorDNSError",
@@ -53,6 +57,7 @@ _NEVER_SENT = frozenset(
         "ConnectionRefusedError",
         "gaierror",
         # what stands between a test and the network
+        "LiveCallBlocked",  # ours
         "AllMockedAssertionError",  # respx
         "CannotOverwriteExistingRequestException",  # vcrpy
         "NoMockAddress",  # requests-mock
@@ -62,6 +67,9 @@ _NEVER_SENT = frozenset(
     }
 )
 """Exceptions after which nothing was sent, or nothing reached the provider, by class name."""
+
+_AFTER_SENDING = frozenset({"ReadTimeout", "ReadTimeoutError", "RemoteProtocolError", "ReadError"})
+"""Exceptions by which mocks say that an answer was lost."""
 
 
 class Count(Protocol):
@@ -135,11 +143,13 @@ def _call(
         model_returned=reading.model_returned,
         usage=usage,
         usage_source=source,
+        input_parts=input_parts(request.body) if billed else InputParts(),
         status=last.status,
         ended=last.ended,
         error=last.error or reading.error,
         billed=billed,
         attempts=len(attempts),
+        unanswered=sum(one.status is None and _sent(one) for one in attempts[:-1]),
         streaming=reading.streaming,
         live=any(attempt.live is True for attempt in attempts),
         service_tier=reading.service_tier,
@@ -148,6 +158,7 @@ def _call(
         fingerprint=fingerprint.hexdigest(),
         task=last.task,
         call_site=last.call_site,
+        origin=last.origin,
         stated_cost_usd=reading.stated_cost_usd if billed else None,
         note=notes(reading.note, note),
     )
@@ -156,12 +167,19 @@ def _call(
 def _billed(exchange: Exchange, reading: Reading) -> bool:
     """Whether the provider may bill it: in doubt it does."""
     if exchange.status is None:
-        return exchange.error not in _NEVER_SENT
+        return _sent(exchange)
     if not registry.answered(exchange):
         return False
     # an error in place of an answer is a refusal, whatever its status
     said = reading.texts is not None and bool(reading.texts.output)
     return not reading.error or reading.usage.stated or said
+
+
+def _sent(exchange: Exchange) -> bool:
+    """Whether what got no answer may have reached the provider."""
+    if exchange.live is False:  # a mock: it says what would have happened
+        return exchange.error in _AFTER_SENDING
+    return exchange.error not in _NEVER_SENT
 
 
 def _measured(reading: Reading, count: Counter) -> tuple[Usage, UsageSource, str | None]:

@@ -62,6 +62,58 @@ _DOMAINS: Mapping[str, str] = MappingProxyType(
 )
 
 
+_SERVES_MORE = frozenset(
+    {
+        "api.aws",
+        "azure.com",
+        "azuredatabricks.net",
+        "cloud.databricks.com",
+        "cloudflare.com",
+        "githubcopilot.com",
+        "huggingface.cloud",
+        "huggingface.co",
+        "nvidia.com",
+        "snowflakecomputing.com",
+    }
+)
+"""Domains of the table that serve much else besides models."""
+
+_INFERENCE = (
+    "ai-gateway.vercel.sh",
+    "api-inference.huggingface.co",
+    "api.githubcopilot.com",
+    "cognitiveservices.azure.com",
+    "dashscope-intl.aliyuncs.com",
+    "dashscope.aliyuncs.com",
+    "endpoints.huggingface.cloud",
+    "gateway.ai.cloudflare.com",
+    "gateway.pydantic.dev",
+    "generativelanguage.googleapis.com",
+    "integrate.api.nvidia.com",
+    "models.ai.azure.com",
+    "models.github.ai",
+    "openai.azure.com",
+    "openrouter.ai",
+    "router.huggingface.co",
+    "services.ai.azure.com",
+)
+"""Hosts, and domains of hosts, that serve models and are not called ``api``."""
+
+
+def serves_models(host: str) -> bool:
+    """Whether ``host`` is known to serve models (their web sites and downloads are other hosts)."""
+    labels = host.lower().split(".")
+    if labels[0].startswith(("bedrock-runtime", "bedrock-agent-runtime", "bedrock-mantle")):
+        return provider_of(host, "") == "bedrock"
+    if provider_of(host, "") == "vertex":
+        return True
+    tails = [".".join(labels[start:]) for start in range(len(labels))]
+    if any(tail in _INFERENCE for tail in tails):
+        return True
+    known = next((tail for tail in tails if tail in _DOMAINS), None)
+    return known is not None and known not in _SERVES_MORE and "api" in labels
+
+
 def provider_of(host: str, family: str) -> str:
     """The provider behind ``host``; ``family`` (whose format it speaks) where that is unknown."""
     labels = host.lower().split(".")

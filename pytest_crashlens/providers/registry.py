@@ -12,6 +12,7 @@ from pytest_crashlens.providers.bedrock_agents import BedrockAgents, BedrockKnow
 from pytest_crashlens.providers.bedrock_converse import BedrockConverse
 from pytest_crashlens.providers.bedrock_invoke import BedrockInvoke
 from pytest_crashlens.providers.cohere import CohereChat, CohereEmbeddings, CohereGenerate
+from pytest_crashlens.providers.framework_fakes import FAKES
 from pytest_crashlens.providers.gemini import GeminiGenerate
 from pytest_crashlens.providers.gemini_embeddings import (
     GeminiEmbeddings,
@@ -68,6 +69,7 @@ FORMATS: tuple[WireFormat, ...] = (
     OpenAISpeech(),
     OpenAIModerations(),
     Speech(),
+    *FAKES,
 )
 
 

@@ -30,6 +30,8 @@ ACCEPTABLE = frozenset(
 SITES_SHOWN = 3
 _PRIORITY: tuple[FindingKind, ...] = (
     "shared_key",
+    "live_call",
+    "uncaptured",
     "vanished",
     "missing",
     "refused",
@@ -39,8 +41,9 @@ _PRIORITY: tuple[FindingKind, ...] = (
     "unpriced",
     "unknown_usage",
     "basis_changed",
+    "creep",
 )
-_IN_WORDS = frozenset(ACCEPTABLE - {"increase"} | {"shared_key"})
+_IN_WORDS = frozenset(ACCEPTABLE - {"increase"} | {"shared_key", "uncaptured", "live_call"})
 """Findings whose figures say less than their sentence."""
 
 

@@ -31,6 +31,7 @@ def to_json(run: RunResult) -> str:
         "tests": [_test(result) for result in run.results],
         "session": [_finding(finding) for finding in run.session.findings],
         "late_calls": [_call(call) for call in run.late],
+        "mocked_sdks": {name: list(tests) for name, tests in run.unseen.items()},
         "incomplete": list(run.incomplete),
     }
     return json.dumps(plain, indent=2, sort_keys=True) + "\n"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_crashlens.baseline.moved import Moved
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.usage import Usage, total
 from pytest_crashlens.policy.assess import Assessment
@@ -59,6 +60,8 @@ class Totals:
 
     calls: int
     retries: int
+    unanswered: int
+    """Attempts that may have been billed, nobody knows how much."""
     usage: Usage
     cost: Cost
     estimated: bool
@@ -69,6 +72,7 @@ class Totals:
         return cls(
             calls=len(calls),
             retries=sum(call.retries for call in calls),
+            unanswered=sum(call.unanswered for call in calls),
             usage=total(call.usage for call in calls),
             cost=cost,
             estimated=any(
@@ -105,12 +109,17 @@ class RunResult:
     may_fail: bool = True
     """False: the run was told to report only."""
     late: tuple[Call, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    """Calls that another test has in the baseline."""
     incomplete: tuple[str, ...] = ()
     """Why the figures are not the whole run's."""
     unjudged: bool = False
     """A fault of ours kept something from being judged: that is no pass."""
     notices: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    unseen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Mocked SDK calls that were not measured: by name the node ids of the tests."""
+    measures_mocks: bool = False
     accept_command: str = "pytest --crashlens-update-baseline"
 
     @property

@@ -37,9 +37,12 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     lines += _notes(run)
     if run.late:
         sites = ", ".join(call_sites(run.late)[:3]) or "no line of the project"
-        lines.append(
-            (f"{len(run.late)} calls belong to no running test (sent late): {sites}", "warn")
-        )
+        number = _plural(len(run.late), "call belongs", "calls belong")
+        lines.append((f"{number} to no running test (sent late): {sites}", "warn"))
+        if origins := dict.fromkeys(call.origin for call in run.late if call.origin):
+            names = ", ".join([*origins][:3])
+            lines.append((f"  started by {names}, which had finished", "warn"))
+    lines += _mocked_lines(run)
     lines += _baseline_lines(run)
     lines += [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
     lines += [(notice, "") for notice in run.notices]
@@ -65,6 +68,17 @@ def _notes(run: RunResult) -> list[Line]:
             for cause in assessment.comparison.causes():
                 if cause.kind == "model":
                     lines.append((f"note: {assessment.key}: {cause.text}", ""))
+    for one in run.moved:
+        calls = _plural(one.calls, "call", "calls")
+        lines += [
+            (f"note: {one.target} made {calls} ({one.tokens:,} tokens) that", "warn"),
+            (f"  {one.source} has in the baseline. Are answers cached between tests? Then who", ""),
+            ("  asks first pays: empty the cache before each test, or fill it in a fixture.", ""),
+        ]
+    if unanswered := run.spent.unanswered:
+        number = _plural(unanswered, "attempt", "attempts")
+        text = f"note: {number} got no answer and may have been billed: at least the cost shown"
+        lines.append((text, "warn"))
     changes = [result.assessment.price_list_change for result in run.results]
     change = sum((change for change in changes if change), Decimal(0))
     if change:
@@ -127,6 +141,19 @@ def _row(result: Result) -> tuple[str, ...]:
         change,
         result.outcome if result.state == "not judged" else result.state,
     )
+
+
+def _mocked_lines(run: RunResult) -> list[Line]:
+    """Tests whose calls went to mocks of the SDK, and were not measured."""
+    if not run.unseen:
+        return []
+    number = len({test for tests in run.unseen.values() for test in tests})
+    names = sorted(run.unseen, key=lambda name: -len(run.unseen[name]))
+    way = "" if run.measures_mocks else "crashlens_sdk_mocks = true or "
+    lines = [f"{_plural(number, 'test', 'tests')} called a mocked SDK: not measured"]
+    lines += [f"  {name} ({_plural(len(run.unseen[name]), 'test', 'tests')})" for name in names[:3]]
+    lines += [f"  ... and {len(names) - 3} more"] if len(names) > 3 else []
+    return [(line, "warn") for line in (*lines, f"  to measure: {way}crashlens.record(...)")]
 
 
 def _baseline_lines(run: RunResult) -> list[Line]:
@@ -194,7 +221,7 @@ def _nothing_captured(run: RunResult) -> list[Line]:
         return [(f"0 LLM calls captured: {why}", "warn")]
     return [
         (f"0 LLM calls captured. Loaded: {', '.join(run.libraries)}.", "warn"),
-        ("  Calls through other clients, and mocks of the SDK itself, are not seen.", "warn"),
+        ("  Calls through other clients are not seen.", "warn"),
     ]
 
 
@@ -202,6 +229,7 @@ def _one_line(run: RunResult, width: int) -> list[Line]:
     """What ``-q`` leaves: the totals, and what makes them incomplete."""
     seen = run.results or run.spent.calls or run.simulated.calls
     lines: list[Line] = [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
+    lines += _mocked_lines(run)[:1]
     for result in run.failed:
         if result.fixture:
             lines.append((_fixture_headline(result), "bad"))

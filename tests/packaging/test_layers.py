@@ -15,16 +15,28 @@ PACKAGE = Path(__file__).parents[2] / "pytest_crashlens"
 FLOW = (
     {"errors", "model"},
     {"capture", "pricing", "providers", "recordings", "tokens"},
-    {"baseline"},
+    {"baseline", "children"},
     {"policy"},
     {"report"},
 )
 """Rooms without pytest: each may use the lines above its own."""
 
-PYTEST_ROOMS = ("hookspecs", "fixture", "measure", "judge", "xdist", "session", "plugin")
+PYTEST_ROOMS = (
+    "hookspecs",
+    "fixture",
+    "fixture_owners",
+    "keys",
+    "snapshot",
+    "cost_failure",
+    "measure",
+    "judge",
+    "xdist",
+    "session",
+    "plugin",
+)
 """Each may use the flow and the rooms before it."""
 
-MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture"}
+MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture", "keys", "snapshot"}
 AT_START = {"report": {"tabulate"}}
 """Dependencies that a room loads with itself: tables are made while tests run, where none may be
 imported for the first time."""

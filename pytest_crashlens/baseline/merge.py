@@ -1,0 +1,122 @@
+"""Several baselines as one: the shards of a run, each of which measured a part of the tests.
+
+The result does not depend on the order or the grouping of the parts. What was replayed is a fact:
+merging it with itself changes nothing, and two facts about one test are a conflict. What was live
+keeps every run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pytest_crashlens.baseline.entry import Block, Entry
+from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.baseline.runs import RunTotals
+from pytest_crashlens.errors import BaselineError
+from pytest_crashlens.pricing.card import RateCard
+
+BETWEEN_REASONS = " / "
+
+
+class MergeConflict(BaselineError):
+    """Two parts contradict each other; the text names all keys where they do."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        self.faults = dict(faults)
+        """By key what is not the same."""
+        super().__init__("\n".join(f"{key}: {fault}" for key, fault in sorted(faults.items())))
+
+
+def merge(parts: Iterable[Baseline]) -> Baseline:
+    """The baseline that holds what all ``parts`` hold.
+
+    Raises:
+        MergeConflict: parts have different facts about a test.
+    """
+    gathered: dict[str, list[Entry]] = {}
+    cards: dict[str, RateCard] = {}
+    for part in parts:
+        for key, entry in part.entries.items():
+            gathered.setdefault(key, []).append(entry)
+        for card_id, card in part.cards.items():
+            known = cards.get(card_id, card)
+            # what is charged is equal, as the ids are; where it was read may not be
+            cards[card_id] = min(known, card, key=lambda each: _text(each.to_dict()))
+    faults = {key: fault for key, found in gathered.items() if (fault := _conflict(found))}
+    if faults:
+        raise MergeConflict(faults)
+    return Baseline().merged({key: _merged(found) for key, found in gathered.items()}, cards)
+
+
+def _merged(entries: Sequence[Entry]) -> Entry:
+    if len(entries) == 1:
+        return entries[0]
+    # of live answers, each with another length, the smallest: a merge raises nothing
+    blocks = min((entry.blocks for entry in entries), key=_size)
+    reasons = {
+        reason
+        for entry in entries
+        if entry.reason is not None
+        for reason in entry.reason.split(BETWEEN_REASONS)
+    }
+    runs = RunTotals()
+    if any(entry.live for entry in entries):
+        runs = RunTotals.merged(entry.runs for entry in entries)
+    return Entry(blocks, runs, BETWEEN_REASONS.join(sorted(reasons)) if reasons else None)
+
+
+def _size(blocks: tuple[Block, ...]) -> tuple[int, str]:
+    tokens = sum(block.usage.total_tokens for block in blocks)
+    return tokens, _text([_block_text(block) for block in blocks])
+
+
+def _block_text(block: Block) -> str:
+    return f"{block!r}"
+
+
+def _text(plain: Any) -> str:
+    return json.dumps(plain, sort_keys=True)
+
+
+def _conflict(entries: Sequence[Entry]) -> str | None:
+    """What the first of ``entries`` and another one disagree on."""
+    for other in entries[1:]:
+        if fault := _difference(entries[0], other):
+            return fault
+    return None
+
+
+def _difference(one: Entry, other: Entry) -> str | None:
+    if one.live != other.live:
+        return "is live in one part and replayed in another"
+    if one.live:
+        if _kinds(one) != _kinds(other):
+            return f"its live calls differ: {_models(one)} and {_models(other)}"
+        one, other = _replayed(one), _replayed(other)
+    if one == other:
+        return None
+    cards = [{block.kind.card for block in entry.blocks} for entry in (one, other)]
+    figures = [(entry.calls, entry.usage) for entry in (one, other)]
+    if figures[0] == figures[1] and cards[0] != cards[1]:
+        return "the parts priced it with different rate cards; write them on one day"
+    if figures[0] == figures[1]:
+        return f"{_models(one)} in one part and {_models(other)} in another"
+    return f"{_figures(one)} in one part and {_figures(other)} in another"
+
+
+def _kinds(entry: Entry) -> list[tuple[str, int]]:
+    return [(repr(block.kind), block.calls) for block in entry.blocks]
+
+
+def _replayed(entry: Entry) -> Entry:
+    return Entry(tuple(block for block in entry.blocks if not block.kind.live))
+
+
+def _models(entry: Entry) -> str:
+    return ", ".join(f"{block.calls:,} of {block.kind.model}" for block in entry.blocks) or "none"
+
+
+def _figures(entry: Entry) -> str:
+    return f"{entry.calls:,} calls, {entry.usage.total_tokens:,} tokens"

@@ -1,0 +1,131 @@
+"""Creep: many rises, each within its limit, held against the baseline as it once was.
+
+``anchor:`` in crashlens.yml names a commit, tag or day of the repository and how far the tests may
+have risen since. Held against it is each test that both baselines have (with the usual floor, so
+that a few tokens are no rise), and their sum: new tests are no creep.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from pytest_crashlens.baseline.compare import percent_change
+from pytest_crashlens.baseline.difference import recarded
+from pytest_crashlens.baseline.entry import Entry, sum_costs
+from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.model.money import EXACT, format_usd
+from pytest_crashlens.policy.amounts import shown
+from pytest_crashlens.policy.config import Anchor
+from pytest_crashlens.policy.document import Scalar
+from pytest_crashlens.policy.field import Field
+from pytest_crashlens.policy.limits import DEFAULT_LIMITS
+from pytest_crashlens.policy.verdict import Finding
+from pytest_crashlens.pricing.card import RateCard
+
+KEYS = ("at", "max_increase", "severity")
+SEVERITIES = ("error", "warn")
+TESTS_NAMED = 3
+_REVISION = r"(?!-)(?!.*\.\.)[^\s:^~?*\[\\]+"
+"""No option of git, and no range of commits."""
+
+
+def read_anchor(given: Field) -> Anchor | None:
+    """The section ``anchor``; what is wrong with it is noted."""
+    fields = given.fields(KEYS, required=("at", "max_increase"))
+    at = percent = None
+    severity: str | None = "error"
+    if "at" in fields:
+        at = _read_revision(fields["at"])
+    if "max_increase" in fields:
+        percent = fields["max_increase"].percent()
+    if "severity" in fields:
+        severity = fields["severity"].choice(SEVERITIES)
+    if at is None or percent is None or severity is None:
+        return None
+    return Anchor(at=at, max_increase=percent, blocks=severity == "error")
+
+
+def _read_revision(given: Field) -> str | None:
+    node = given.node
+    if isinstance(node, Scalar) and node.kind in ("number", "other"):
+        text: str | None = node.text  # YAML takes days and some commits for something else
+    else:
+        text = given.text(example="v1.0")
+    if text is not None and not re.fullmatch(_REVISION, text):
+        given.error(f"{shown(text)} is no commit, tag or day; write it like v1.0 or 2026-01-31")
+        return None
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """The anchor with the baseline as of then."""
+
+    anchor: Anchor
+    baseline: Baseline
+
+    def creep(
+        self, entries: Mapping[str, Entry], cards: Mapping[str, RateCard]
+    ) -> tuple[Finding, ...]:
+        """What rose too far: nothing, or one finding about the tests and one about their sum."""
+        then = self.baseline
+        known = {**cards, **then.cards}
+        common = {key: entry for key, entry in entries.items() if key in then.entries}
+        now = recarded(Baseline(common, cards), then)
+        risen: dict[str, tuple[Decimal, Decimal]] = {}
+        for key, entry in now.items():
+            before = then.entries[key]
+            costs = before.cost(known), entry.cost(known)
+            if costs[0].usd is None or costs[1].usd is None:
+                continue
+            pair = costs[0].usd, costs[1].usd
+            if self._exceeds(*pair, _floor(before, pair[0])):
+                risen[key] = pair
+        findings = []
+        if risen:
+            findings.append(self._finding(_words(risen), None))
+        sums = [sum_costs(side[key].cost(known) for key in now).usd for side in (then.entries, now)]
+        if sums[0] is not None and sums[1] is not None:
+            pair = sums[0], sums[1]
+            if self._exceeds(*pair, Decimal(0)):
+                findings.append(self._finding(f"sum of {len(now):,} tests", pair))
+        return tuple(findings)
+
+    def _exceeds(self, before: Decimal, now: Decimal, floor: Decimal) -> bool:
+        with localcontext(EXACT):
+            return now > before * (1 + self.anchor.max_increase / 100) and now - before > floor
+
+    def _finding(self, text: str, pair: tuple[Decimal, Decimal] | None) -> Finding:
+        limit = f"+{self.anchor.max_increase:f} %"
+        if pair is not None:
+            amounts = f"{format_usd(pair[0])} -> {format_usd(pair[1])}"
+            text = f"{text} {amounts} ({percent_change(*pair)})"
+        return Finding(
+            kind="creep",
+            text=f"creep since {self.anchor.at} beyond {limit}: {text}",
+            blocks=self.anchor.blocks,
+        )
+
+
+def _floor(before: Entry, usd: Decimal) -> Decimal:
+    """The usual floor in tokens at the test's own mean price."""
+    tokens = before.usage.total_tokens
+    with localcontext(EXACT):
+        return usd / tokens * (DEFAULT_LIMITS.min_increase_tokens or 0) if tokens else Decimal(0)
+
+
+def _words(risen: Mapping[str, tuple[Decimal, Decimal]]) -> str:
+    def rise(key: str) -> Decimal:
+        with localcontext(EXACT):
+            return risen[key][0] - risen[key][1]
+
+    named = [
+        f"{key} {format_usd(risen[key][0])} -> {format_usd(risen[key][1])} "
+        f"({percent_change(*risen[key])})"
+        for key in sorted(risen, key=lambda key: (rise(key), key))
+    ]
+    more = len(named) - TESTS_NAMED
+    return ", ".join(named[:TESTS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
