@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import trio  # noqa: F401 - an inner run must not load it anew
 
 from tests.integration.conftest import Project
 from tests.integration.planned import LLM
@@ -290,3 +291,40 @@ def test_application_that_caches_answers_is_named(llm: Project) -> None:
         ]
     )
     assert "note" not in llm.run().stdout.str()
+
+
+TRIO = """
+import httpx
+import trio
+
+from llm import REQUEST, answer
+
+
+def test_trio():
+    statuses = {}
+
+    async def one(name):
+        async def respond(request):
+            await trio.sleep(0.01)
+            statuses[name] = statuses.get(name, 0) + 1
+            return httpx.Response(500) if statuses[name] == 1 else answer(request, 1)
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
+            while (await client.post(**REQUEST)).status_code != 200:
+                await trio.sleep(0.03 if name == "first" else 0.01)
+
+    async def both():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one, "first")
+            await trio.sleep(0.02)
+            nursery.start_soon(one, "second")
+
+    trio.run(both)
+"""
+
+
+def test_retries_of_trio_tasks_are_told_apart(llm: Project) -> None:
+    llm.write("test_it.py", TRIO)
+    calls = calls_of(llm)["test_trio"]
+    # the second begins after the first has failed, with the same body: it is no retry of it
+    assert [call["attempts"] for call in calls] == [2, 2]
