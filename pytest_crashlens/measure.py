@@ -6,7 +6,8 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -143,22 +144,27 @@ class Measure:
         measure = item.stash[ITEM]
         measure.body_is_running = True
         try:
-            return (yield)
+            with self._coroutine_in_context(item, measure.owner):
+                return (yield)
         finally:
             measure.body_is_running = False
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        # a runner that serves several tests keeps the first one's context: say it inside
-        test = pyfuncitem.obj
-        if not inspect.iscoroutinefunction(test):
-            return (yield)
-        owner = pyfuncitem.stash[ITEM].owner
-        pyfuncitem.obj = in_context_of(test, self.recorder.owners, owner)
+    @contextmanager
+    def _coroutine_in_context(self, item: pytest.Item, owner: Owner) -> Iterator[None]:
+        """Say inside an asynchronous test whose work it is.
+
+        A runner that serves several tests keeps the first one's context. This is done before the
+        plugins that run such tests make something else of them.
+        """
+        if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
+            yield
+            return
+        test = item.obj
+        item.obj = in_context_of(test, self.recorder.owners, owner)
         try:
-            return (yield)
+            yield
         finally:
-            pyfuncitem.obj = test
+            item.obj = test
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

@@ -68,6 +68,8 @@ class Carried:
 
     owner: Owner | None
     task: str | None
+    call_site: str | None = None
+    """The line of the project that handed it over."""
 
 
 class Owners:
@@ -80,6 +82,7 @@ class Owners:
     def __init__(self) -> None:
         self._context: ContextVar[Owner | None] = ContextVar("crashlens_owner", default=None)
         self._task: ContextVar[str | None] = ContextVar("crashlens_task", default=None)
+        self._handed_over_at: ContextVar[str | None] = ContextVar("crashlens_site", default=None)
         self._running: list[Owner] = []
         self._threads: WeakKeyDictionary[threading.Thread, Carried] = WeakKeyDictionary()
         self.late = Owner("late")
@@ -101,16 +104,22 @@ class Owners:
         owner = self._context.get() or self._of_thread().owner
         return (self.running or owner) if owner is None or owner.idle else owner
 
-    def carried(self) -> Carried:
-        """What work that is handed to another thread here and now takes along."""
+    def carried(self, call_site: str | None) -> Carried:
+        """What work that ``call_site`` hands to another thread here and now takes along."""
+        thread = self._of_thread()
         return Carried(
-            self._context.get() or self._of_thread().owner,
-            self._task.get() or self._of_thread().task,
+            self._context.get() or thread.owner,
+            self._task.get() or thread.task,
+            call_site or self.handed_over_at(),
         )
 
-    def started(self, thread: threading.Thread) -> None:
+    def handed_over_at(self) -> str | None:
+        """The line of the project that handed the work here and now to this thread."""
+        return self._handed_over_at.get() or self._of_thread().call_site
+
+    def started(self, thread: threading.Thread, call_site: str | None) -> None:
         """``thread`` is about to be started from here."""
-        carried = self.carried()
+        carried = self.carried(call_site)
         if carried.owner is not None or carried.task is not None:
             self._threads[thread] = carried
 
@@ -118,9 +127,11 @@ class Owners:
     def continued(self, carried: Carried) -> Iterator[None]:
         """Work that was handed over goes on inside."""
         owner, task = self._context.set(carried.owner), self._task.set(carried.task)
+        place = self._handed_over_at.set(carried.call_site)
         try:
             yield
         finally:
+            self._handed_over_at.reset(place)
             self._task.reset(task)
             self._context.reset(owner)
 

@@ -97,7 +97,7 @@ class Recorder:
             request_headers=_chosen(headers, REQUEST_HEADERS),
             started=self._clock(),
             lane=lane(),
-            call_site=self._call_sites.here() or self._call_sites.awaited_by(owner.coroutine),
+            call_site=self.call_site() or self._call_sites.awaited_by(owner.coroutine),
             task=self.owners.task_of(owner),
         )
         if owner is self.owners.late and (origin := self.owners.origin()):
@@ -105,6 +105,10 @@ class Recorder:
         owner.attempts.append(attempt)
         self._unanswered[attempt] = owner
         return attempt, self._in_flight.set(attempt)
+
+    def call_site(self) -> str | None:
+        """The line of the project that is at work here, or that handed the work to this thread."""
+        return self._call_sites.here() or self.owners.handed_over_at()
 
     def leave(self, token: Token[Attempt | None]) -> None:
         """The request is no longer in flight in this context."""

@@ -24,7 +24,7 @@ def patch_threading(module: Any, recorder: Recorder) -> Callable[[], None]:
     @functools.wraps(original)
     def start(self: Any) -> None:
         try:
-            owners.started(self)
+            owners.started(self, recorder.call_site())
         except Exception as fault:
             recorder.fault("start of a thread", fault)
         original(self)
@@ -41,7 +41,7 @@ def patch_executor(module: Any, recorder: Recorder) -> Callable[[], None]:
     @functools.wraps(original)
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
-            carried = owners.carried()
+            carried = owners.carried(recorder.call_site())
         except Exception as fault:
             recorder.fault("hand-over to a thread", fault)
             carried = Carried(None, None)

@@ -328,3 +328,65 @@ def test_retries_of_trio_tasks_are_told_apart(llm: Project) -> None:
     calls = calls_of(llm)["test_trio"]
     # the second begins after the first has failed, with the same body: it is no retry of it
     assert [call["attempts"] for call in calls] == [2, 2]
+
+
+HANDED_OVER = """
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import site_packages_like
+from llm import acall, call
+
+
+def test_pool():
+    site_packages_like.pooled()
+
+
+def test_thread():
+    site_packages_like.threaded()
+
+
+@pytest.mark.asyncio
+async def test_task():
+    await site_packages_like.tasked()
+"""
+
+LIBRARY = """
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import llm_client
+
+
+def pooled():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(llm_client.call, 1).result()
+
+
+def threaded():
+    thread = threading.Thread(target=llm_client.call, args=(1,))
+    thread.start()
+    thread.join()
+
+
+async def tasked():
+    await asyncio.create_task(llm_client.acall(1))
+"""
+
+
+def test_call_site_is_where_the_project_asked(llm: Project) -> None:
+    """Libraries send from threads and tasks of their own, where no line of the project is."""
+    llm.write("lib/site-packages/site_packages_like.py", LIBRARY)
+    llm.write("lib/site-packages/llm_client.py", LLM)
+    llm.write("test_it.py", HANDED_OVER)
+    llm.write("conftest.py", "import sys\nsys.path.insert(0, 'lib/site-packages')\n")
+    sites = {name: calls[0]["call_site"] for name, calls in calls_of(llm).items() if calls}
+    assert sites == {
+        "test_pool": "test_it.py:13 test_pool",
+        "test_thread": "test_it.py:17 test_thread",
+        "test_task": "test_it.py:22 test_task",
+    }
