@@ -11,20 +11,27 @@ import pytest
 from pytest_crashlens.baseline.entry import Entry
 from pytest_crashlens.baseline.file import Baseline
 from pytest_crashlens.baseline.moved import Moved, moved
+from pytest_crashlens.baseline.stale import Extent
 from pytest_crashlens.cost_failure import CostFailure
+from pytest_crashlens.extent import RunExtent, stale_in
 from pytest_crashlens.keys import Keys
+from pytest_crashlens.last_run import LastRunKeeper
+from pytest_crashlens.live_runs import LiveRuns
 from pytest_crashlens.measure import REST, measures_mocks
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.ledger import Ledger, TestRecord
 from pytest_crashlens.model.phase_usage import PhaseUsage
+from pytest_crashlens.policy.anchor import Anchored
 from pytest_crashlens.policy.assess import Assessment, Assessor
-from pytest_crashlens.policy.coverage import uncaptured_text
+from pytest_crashlens.policy.config import Severity
+from pytest_crashlens.policy.coverage import stale_finding, uncaptured_text
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.verdict import Finding, Verdict
 from pytest_crashlens.report.json_report import to_json
 from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
+from pytest_crashlens.report.spend import SpendKeeper
 from pytest_crashlens.report.terminal import summary
-from pytest_crashlens.snapshot import write_snapshot
+from pytest_crashlens.snapshot import UpdateWay, write_snapshot
 
 NAME = "crashlens-judge"
 _SUBTEST_REPORTS = frozenset({"SubtestReport", "SubTestReport"})
@@ -44,10 +51,16 @@ class JudgeSettings:
     assessor: Assessor
     baseline: Baseline | None
     baseline_path: Path
-    project: Path
-    """The folder that paths in crashlens.yml start from."""
+    names: Keys
+    live: LiveRuns
     baseline_mode: str
     """``compared``, ``updated``, ``off`` or ``first run``."""
+    update: UpdateWay
+    stale: Severity
+    """What entries mean whose tests are gone."""
+    last_run: LastRunKeeper
+    anchored: Anchored | None
+    spend: SpendKeeper
     may_fail: bool
     header: str
     accept_command: str
@@ -63,13 +76,8 @@ class Judge:
         self._settings = settings
         self._ledger = Ledger()
         self._assessments: dict[str, Assessment] = {}
-        self._names = Keys(
-            root=config.rootpath,
-            baseline=settings.baseline_path.parent,
-            project=settings.project,
-            started_in=config.invocation_params.dir,
-            grouped=config.getoption("dist", "no") == "loadgroup",
-        )
+        self._names = settings.names
+        self.extent = RunExtent(config)
         self._keys: dict[str, str] = {}
         self._failed_subtests: set[str] = set()
         self._unjudged = False
@@ -111,8 +119,9 @@ class Judge:
         elif when == "teardown":
             record.torn_down = report.passed
         else:
-            record.outcome = self._outcome(report)
-            if record.outcome == "passed" and not record.settings.get("ignore"):
+            again = phase is not None and phase.again
+            record.end(self._outcome(report), again=again)
+            if record.outcome == "passed" and not (again or record.settings.get("ignore")):
                 self._judge(report, record)
 
     def _outcome(self, report: pytest.TestReport) -> str:
@@ -132,6 +141,7 @@ class Judge:
             marker=Limits.from_dict(record.settings.get("limits", {})),
             uncaptured=tuple(record.uncaptured),
             refused=record.refused,
+            observed=self._settings.live.observed(record),
         )
         owner = self._keys.setdefault(key, record.nodeid)
         if owner != record.nodeid:
@@ -169,7 +179,15 @@ class Judge:
 
     def _finish(self, *, ended: bool) -> RunResult:
         results = [*self._test_results(), *self._fixture_results()]
+        extent = self.extent.of(
+            self._ledger, self._names, ended=ended, incomplete=bool(self._incomplete)
+        )
+        asked = self._settings.stale != "ignore" or self._settings.update.prune
+        stale = (
+            stale_in(self._settings.baseline, self._settings.baseline_path, extent) if asked else ()
+        )
         calls = list(self._ledger.calls())
+        live = [call for call in calls if call.live]
         result = RunResult(
             results=tuple(results),
             session=self._settings.assessor.session(
@@ -177,19 +195,34 @@ class Judge:
                 uncaptured=tuple(self._ledger.uncaptured),
                 refused=tuple(self._ledger.refused),
             ),
-            spent=self._totals([call for call in calls if call.live]),
+            spent=self._totals(live),
             simulated=self._totals([call for call in calls if not call.live]),
-            baseline=self._update(results, ended=ended),
+            baseline=self._update(results, extent, stale, ended=ended),
             may_fail=self._settings.may_fail,
             late=tuple(self._ledger.late),
-            moved=self._moved(results),
+            moved=self._moved(results, stale),
             incomplete=(*self._incomplete, *self._uncaptured_hosts(), *self._ledger.faults),
             unjudged=self._unjudged,
-            notices=self._settings.notices,
+            notices=(
+                *self._settings.notices,
+                *self._hint(results),
+                *self._settings.spend.keep(live, self._settings.assessor.cost_today),
+            ),
             libraries=tuple(self._ledger.libraries),
             unseen={name: tuple(tests) for name, tests in self._ledger.unseen.items()},
             measures_mocks=measures_mocks(self._config),
             accept_command=self._settings.accept_command,
+        )
+        if found_in_all := (*self._creep(results), *self._shift(results)):
+            findings = (*result.session.findings, *found_in_all)
+            result = replace(result, session=Verdict(findings))
+        if result.baseline.stale:
+            found = stale_finding(
+                len(result.baseline.stale), blocks=self._settings.stale == "error"
+            )
+            result = replace(result, session=Verdict((*result.session.findings, found)))
+        self._settings.last_run.keep(
+            result, self._settings.baseline, partial=extent.partial, ended=ended
         )
         for path in self._settings.json_paths:
             try:
@@ -198,6 +231,25 @@ class Judge:
                 fault = f"{path}: cannot be written: {error.strerror or error}"
                 result = replace(result, incomplete=(*result.incomplete, fault))
         return result
+
+    def _shift(self, results: Sequence[Result]) -> tuple[Finding, ...]:
+        """That the live tests rose together."""
+        shift = self._settings.live.shift(results)
+        compared = shift is not None and self._settings.baseline_mode == "compared"
+        return (shift.finding,) if shift is not None and compared else ()
+
+    def _hint(self, results: Sequence[Result]) -> tuple[str, ...]:
+        if self._settings.baseline_mode != "compared":
+            return ()
+        return self._settings.live.hint(results, self._settings.accept_command)
+
+    def _creep(self, results: Sequence[Result]) -> tuple[Finding, ...]:
+        """What of the tests that ran has risen too far since the anchor."""
+        if self._settings.anchored is None:
+            return ()
+        judged = [result.assessment for result in results if result.judged]
+        cards = {name: card for one in judged for name, card in one.cards.items()}
+        return self._settings.anchored.creep({one.key: one.now for one in judged}, cards)
 
     def _test_results(self) -> list[Result]:
         entries = self._settings.baseline.entries if self._settings.baseline else {}
@@ -220,16 +272,16 @@ class Judge:
             results.append(Result(assessment=assessment, outcome=outcome, judged=judged))
         return results
 
-    def _moved(self, results: Sequence[Result]) -> tuple[Moved, ...]:
+    def _moved(self, results: Sequence[Result], stale: tuple[str, ...]) -> tuple[Moved, ...]:
         if self._settings.baseline_mode != "compared" or self._settings.baseline is None:
             return ()
         entries = self._settings.baseline.entries
-        ran = {result.assessment.key for result in results}
+        others = entries.keys() - {result.assessment.key for result in results} - {*stale}
         changes = {
             one.key: (one.comparison.before if one.comparison else Entry(), one.now)
             for one in (result.assessment for result in results if result.judged)
         }
-        return tuple(moved(changes, {key: e for key, e in entries.items() if key not in ran}))
+        return tuple(moved(changes, {key: e for key, e in entries.items() if key in others}))
 
     def _uncaptured_hosts(self) -> Iterator[str]:
         """Provider hosts whose calls are missing from the figures and fail nothing."""
@@ -279,17 +331,30 @@ class Judge:
     def _totals(self, calls: Sequence[Call]) -> Totals:
         return Totals.of(calls, self._settings.assessor.cost_today(calls))
 
-    def _update(self, results: Sequence[Result], *, ended: bool) -> BaselineStatus:
+    def _update(
+        self, results: Sequence[Result], extent: Extent, stale: tuple[str, ...], *, ended: bool
+    ) -> BaselineStatus:
         settings = self._settings
         status = BaselineStatus(
             name=_shown(settings.baseline_path, self._config.invocation_params.dir),
             mode=settings.baseline_mode,  # type: ignore[arg-type]
             entries=len(settings.baseline.entries) if settings.baseline else 0,
+            stale=stale,
         )
         if settings.baseline_mode != "updated":
             return status
         stored = settings.baseline or Baseline()
-        return write_snapshot(settings.baseline_path, stored, results, status, ended=ended)
+        way = settings.live.way(settings.update, results, self._config.args)
+        status = write_snapshot(
+            settings.baseline_path, stored, results, status, ended=ended, way=way
+        )
+        generated = self.extent.generated(self._ledger, self._names)
+        return replace(
+            status,
+            stale=tuple(key for key in stale if key not in status.deleted),
+            not_pruned=extent.partial if way.prune else (),
+            generated=tuple(key for key in status.written if key in generated),
+        )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._run is None:

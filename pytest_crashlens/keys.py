@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import ntpath
+import posixpath
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import PurePath, PureWindowsPath
 
 from pytest_crashlens.model.ledger import TestRecord
 
@@ -53,5 +54,9 @@ def relative_key(nodeid: str, root: PurePath, folder: PurePath) -> str:
     if root == folder:
         return nodeid
     path, separator, name = nodeid.partition("::")
-    relative = os.path.relpath(root / path, folder)
-    return f"{PurePath(relative).as_posix()}{separator}{name}"
+    system = ntpath if isinstance(root, PureWindowsPath) else posixpath
+    try:
+        place = type(root)(system.relpath(root / path, folder))
+    except ValueError:  # on another drive
+        place = root / path
+    return f"{place.as_posix()}{separator}{name}"

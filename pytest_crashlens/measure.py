@@ -29,6 +29,7 @@ from pytest_crashlens.policy.limits import Limits, limits_from_marker
 from pytest_crashlens.providers.calls import read_calls
 from pytest_crashlens.providers.hosts import provider_of, serves_models
 from pytest_crashlens.providers.registry import FORMATS, wanted
+from pytest_crashlens.repeats import Repeats
 from pytest_crashlens.tokens.counting import TokenCounter
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ class ItemMeasure:
         """Providers of the calls that the test itself recorded."""
         self.settings: dict[str, Any] = {}
         self.body_is_running = False
+        self.subtest_failed = False
 
     def begin(self) -> None:
         """Start an attempt: a rerun starts anew."""
         self.calls.clear()
         self.recorded.clear()
+        self.subtest_failed = False
 
     def take_uncaptured(self) -> tuple[str, ...]:
         """Hosts that were looked up for calls which nobody saw or recorded."""
@@ -68,7 +71,8 @@ class ItemMeasure:
 class Measure:
     """The plugin object of every process that runs tests."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, repeats: Repeats | None = None) -> None:
+        self._repeats = repeats
         workerinput = getattr(config, "workerinput", {})
         run_id: str = workerinput.get("testrunuid") or os.urandom(16).hex()
         self._worker: str = workerinput.get("workerid", "main")
@@ -173,12 +177,15 @@ class Measure:
         report = yield
         measure = item.stash.get(ITEM, None)
         if measure is None or measure.body_is_running:  # subtests report from inside the body
+            if measure is not None and report.failed:
+                measure.subtest_failed = True
             return report
         self._hear_of_children(measure)
         phase = PhaseUsage(
             worker=self._worker,
             settings=measure.settings,
             calls=tuple(self.take(measure, call.when)),
+            again=self._runs_again(report, measure),
             uncaptured=measure.take_uncaptured(),
             refused=measure.owner.take_refused(),
             set_up=self.fixture_owners.take_set_up(),
@@ -191,6 +198,12 @@ class Measure:
         )
         setattr(report, PhaseUsage.ATTRIBUTE, phase.to_dict())
         return report
+
+    def _runs_again(self, report: pytest.TestReport, measure: ItemMeasure) -> bool:
+        if self._repeats is None:
+            return False
+        passed = report.passed and not (hasattr(report, "wasxfail") or measure.subtest_failed)
+        return self._repeats.decide(report, measure.settings, measure.calls, passed=passed)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -24,7 +24,14 @@ NEEDS_CRASHLENS = {
     "crashlens_block_live": "--crashlens-block-live",
     "crashlens_allow_host": "--crashlens-allow-host",
     "crashlens_subprocesses": "--crashlens-subprocesses",
+    "crashlens_confirm": "--crashlens-confirm",
 }
+NEEDS_UPDATE = {
+    "crashlens_prune": "--crashlens-prune",
+    "crashlens_reason": "--crashlens-reason",
+    "crashlens_repeat": "--crashlens-repeat",
+}
+OFF = (None, False)
 WITHOUT_TESTS = ("collectonly", "help", "markers", "showfixtures", "show_fixtures_per_test")
 """Options with which no test runs: a broken file of ours is then no reason to stop."""
 
@@ -67,6 +74,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=(
             "Write what the passing tests of this run used to the baseline (implies --crashlens). "
             "Absolute limits and policies still fail."
+        ),
+    )
+    group.addoption(
+        "--crashlens-update-baseline-new-only",
+        action="store_true",
+        default=False,
+        help="Write only tests without an entry, compare all others (implies --crashlens)",
+    )
+    group.addoption(
+        "--crashlens-prune",
+        action="store_true",
+        default=False,
+        help="With an update: delete the entries of tests that are gone, if every test ran",
+    )
+    group.addoption(
+        "--crashlens-reason",
+        metavar="TEXT",
+        help="With an update: why the rises and new tests are accepted, kept in their entries",
+    )
+    group.addoption(
+        "--crashlens-repeat",
+        metavar="N",
+        type=int,
+        help="With an update: run each test with live calls N times, so that its noise is known",
+    )
+    group.addoption(
+        "--crashlens-confirm",
+        metavar="N",
+        type=int,
+        help=(
+            "When comparing: run a live test N times more whose output looks too long, and decide "
+            "on all runs. 4 is a good number. Default: 0"
         ),
     )
     group.addoption(
@@ -116,6 +155,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "crashlens_subprocesses", "Same as --crashlens-subprocesses", type="bool", default=False
     )
+    parser.addini("crashlens_confirm", "Same as --crashlens-confirm")
     parser.addini("crashlens_report", "Same as --crashlens-report", type="linelist")
     parser.addini(
         "crashlens_sdk_mocks", "Same as --crashlens-sdk-mocks", type="bool", default=False
@@ -134,9 +174,13 @@ def _is_on(config: pytest.Config) -> bool:
     option = config.option
     if option.no_crashlens:
         return False
-    if not (
-        option.crashlens or option.crashlens_update_baseline or config.getini("crashlens") is True
-    ):
+    updating = option.crashlens_update_baseline or option.crashlens_update_baseline_new_only
+    if not updating:
+        given = [flag for name, flag in NEEDS_UPDATE.items() if getattr(option, name) not in OFF]
+        if given:
+            flag = "--crashlens-update-baseline"
+            raise pytest.UsageError(f"{', '.join(given)} without {flag}: add {flag}")
+    if not (option.crashlens or updating or config.getini("crashlens") is True):
         given = [flag for name, flag in NEEDS_CRASHLENS.items() if getattr(option, name)]
         if given:
             raise pytest.UsageError(f"{', '.join(given)} without --crashlens: add --crashlens")

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import os
 import shlex
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from pytest_crashlens import fixture_owners, judge, measure, xdist
+from pytest_crashlens import collection, fixture_owners, judge, measure, repeats, xdist
 from pytest_crashlens.baseline.file import DEFAULT_NAME, Baseline, load
+from pytest_crashlens.baseline.noise import KEPT_RUNS
 from pytest_crashlens.errors import CrashlensError
 from pytest_crashlens.judge import Judge, JudgeSettings
+from pytest_crashlens.keys import Keys
+from pytest_crashlens.last_run import LastRunKeeper
+from pytest_crashlens.live_runs import LiveRuns, Looks
 from pytest_crashlens.measure import Measure
+from pytest_crashlens.policy.anchor import Anchored, find_anchored
 from pytest_crashlens.policy.assess import Assessor
 from pytest_crashlens.policy.config import Config, project_root
 from pytest_crashlens.policy.limits import DEFAULT_LIMITS
-from pytest_crashlens.policy.loader import PLACES, find_config, load_config
+from pytest_crashlens.policy.loader import find_config, load_config, project_folder
 from pytest_crashlens.pricing.book import PriceBook
+from pytest_crashlens.repeats import Repeats
+from pytest_crashlens.report.spend import SpendKeeper
+from pytest_crashlens.snapshot import UpdateWay
+
+_NOT_IN_A_LINE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what controls a terminal, turns the text round or breaks the line."""
 
 
 def register(config: pytest.Config) -> None:
@@ -30,26 +43,33 @@ def register(config: pytest.Config) -> None:
     plugins = config.pluginmanager
     if not hasattr(config, "workerinput"):
         try:
-            arbiter = Judge(config, _settings(config))
+            settings = _settings(config)
+            arbiter = Judge(config, settings)
         except CrashlensError as error:
             raise pytest.UsageError(str(error)) from None
         plugins.register(arbiter, judge.NAME)
         plugins.register(xdist.XdistBridge(arbiter), xdist.NAME)
+        plugins.register(repeats.RepeatedReports(settings.live.select), repeats.REPORTS)
         if config.getoption("dist", "no") != "no":
             return  # the controller of a distributed run: its workers measure
-    measuring = Measure(config)
+    plugins.register(collection.Collection(), collection.NAME)
+    again, fault = _repeats(config)
+    if again is not None:
+        plugins.register(again, repeats.NAME)
+    measuring = Measure(config, again)
+    if fault is not None:
+        measuring.recorder.faults.append(fault)
     plugins.register(measuring.fixture_owners, fixture_owners.NAME)
     plugins.register(measuring, measure.NAME)
 
 
 def _settings(config: pytest.Config) -> JudgeSettings:
     option = config.option
-    updating: bool = option.crashlens_update_baseline
-    folder = _project_folder(config.rootpath)
-    path = find_config(folder, _path(config, "crashlens_config"))
-    policies = load_config(path) if path else Config()
-    named = _path(config, "crashlens_baseline")
-    baseline_path = named or _default_baseline(folder, policies)
+    new_only: bool = option.crashlens_update_baseline_new_only
+    updating: bool = option.crashlens_update_baseline or new_only
+    confirm = _confirm(config)
+    folder, policies, named, baseline_path = _files(config)
+    path = policies.path
     baseline = None
     if not policies.baseline_off or named is not None:
         baseline = load(baseline_path)
@@ -64,33 +84,115 @@ def _settings(config: pytest.Config) -> JudgeSettings:
     else:
         mode = "off"
     # the real clock: tests may freeze theirs
-    book = PriceBook(policies.prices, at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    book = PriceBook(policies.prices, at=now)
+    anchored, fault = _anchored(policies, baseline_path)
+    names = _names(config, policies, folder, baseline_path)
     return JudgeSettings(
-        assessor=Assessor(policies, baseline, book, updating=updating),
+        assessor=Assessor(policies, baseline, book, updating=updating, new_only=new_only),
         baseline=baseline,
         baseline_path=baseline_path,
-        project=project_root(policies.path) if policies.path else folder,
+        names=names,
+        live=LiveRuns(
+            baseline.entries if baseline else {},
+            names,
+            planned=0 if updating else confirm,
+            wanted=option.crashlens_repeat or 1,
+        ),
         baseline_mode=mode,
         may_fail=not (option.crashlens_no_fail or config.getini("crashlens_no_fail")),
+        update=UpdateWay(
+            new_only=new_only, prune=option.crashlens_prune, reason=_reason(option.crashlens_reason)
+        ),
+        stale=policies.stale,
+        last_run=LastRunKeeper(config, baseline_path),
         header=_header(config, policies, baseline_path, baseline, mode),
         accept_command=_accept_command(config),
-        notices=_notices(policies),
+        anchored=anchored,
+        spend=SpendKeeper(baseline_path.parent, at=now),
+        notices=(*_notices(policies), *fault),
         json_paths=tuple(_report_paths(config)),
     )
 
 
-def _project_folder(root: Path) -> Path:
-    """The nearest folder from ``root`` up to its repository's that holds a file of ours.
+class _Files(NamedTuple):
+    """What a run reads."""
 
-    Without an ini file pytest takes the folder it is started for as root: started for a subfolder
-    it would otherwise find no baseline, and say that there is none yet.
-    """
-    folders = [root, *root.parents]
-    top = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
-    for folder in folders[: top + 1]:
-        if any((folder / name).exists() for name in (*PLACES, DEFAULT_NAME)):
-            return folder
-    return root
+    folder: Path
+    policies: Config
+    named: Path | None
+    """The baseline, where the command line or the ini file names it."""
+    baseline: Path
+
+
+def _files(config: pytest.Config) -> _Files:
+    folder = project_folder(config.rootpath)
+    path = find_config(folder, _path(config, "crashlens_config"))
+    policies = load_config(path) if path else Config()
+    named = _path(config, "crashlens_baseline")
+    return _Files(folder, policies, named, named or _default_baseline(folder, policies))
+
+
+def _names(config: pytest.Config, policies: Config, folder: Path, baseline: Path) -> Keys:
+    return Keys(
+        root=config.rootpath,
+        baseline=baseline.parent,
+        project=project_root(policies.path) if policies.path else folder,
+        started_in=config.invocation_params.dir,
+        # a worker knows of groups, and of no distribution
+        grouped=config.getoption("dist", "no") == "loadgroup"
+        or getattr(config.option, "loadgroup", False),
+    )
+
+
+def _repeats(config: pytest.Config) -> tuple[Repeats | None, str | None]:
+    """Who runs tests again, where that is wanted; or why nobody can."""
+    option = config.option
+    new_only = option.crashlens_update_baseline_new_only
+    updating = option.crashlens_update_baseline or new_only
+    more = (option.crashlens_repeat or 1) - 1 if updating else _confirm(config)
+    if not more:
+        return None, None
+    try:
+        files = _files(config)
+        baseline = load(files.baseline) if new_only or not updating else None
+    except CrashlensError as error:  # in a worker: its controller could read them
+        return None, f"no test is run again: {error}"
+    entries = baseline.entries if baseline else {}
+    names = _names(config, files.policies, files.folder, files.baseline)
+    looks = Looks(files.policies, entries, names, reruns=0 if updating else more)
+    return Repeats(more, looks.wants), None
+
+
+def _confirm(config: pytest.Config) -> int:
+    """How often what looks too high is run again; also a look at ``--crashlens-repeat``."""
+    for flag, least in (("repeat", 1), ("confirm", 0)):
+        given = getattr(config.option, f"crashlens_{flag}")
+        if given is not None and not least <= given <= KEPT_RUNS:
+            raise pytest.UsageError(
+                f"--crashlens-{flag}={given}: expected a number from {least} to {KEPT_RUNS}"
+            )
+    option = config.option
+    if option.crashlens_confirm is not None:
+        return int(option.crashlens_confirm)
+    ini = config.getini("crashlens_confirm") or "0"
+    if not ini.isdecimal() or int(ini) > KEPT_RUNS:
+        raise pytest.UsageError(
+            f"crashlens_confirm = {ini}: expected a number from 0 to {KEPT_RUNS}"
+        )
+    return int(ini)
+
+
+def _reason(given: str | None) -> str | None:
+    """The words for the entries, which end up in terminals and web pages."""
+    if given is None:
+        return None
+    if not given.strip() or any(unicodedata.category(one) in _NOT_IN_A_LINE for one in given):
+        raise pytest.UsageError(
+            "--crashlens-reason: expected one line of text without control characters, got "
+            f"{given!a}"
+        )
+    return given.strip()
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:
@@ -183,7 +285,8 @@ def _header(
     parts = [
         {
             "compared": f"baseline {name} ({entries} {'entry' if entries == 1 else 'entries'})",
-            "updated": f"updating baseline {name}",
+            "updated": f"updating baseline {name}"
+            + (" (new only)" if config.option.crashlens_update_baseline_new_only else ""),
             "off": "baseline off",
             "first run": "no baseline yet",
         }[mode]
@@ -197,6 +300,16 @@ def _header(
     if config.option.crashlens_no_fail or config.getini("crashlens_no_fail"):
         parts.append("reporting only")
     return f"crashlens: {', '.join(parts)}"
+
+
+def _anchored(policies: Config, baseline: Path) -> tuple[Anchored | None, tuple[str, ...]]:
+    """What costs were at the anchor; or why nobody can tell, which fails no run."""
+    if policies.anchor is None:
+        return None, ()
+    try:
+        return find_anchored(policies.anchor, baseline), ()
+    except CrashlensError as error:
+        return None, (f"warning: creep is not judged: {error}",)
 
 
 def _notices(policies: Config) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_crashlens.collection import ATTRIBUTE
 from pytest_crashlens.judge import Judge
 from pytest_crashlens.model.phase_usage import PhaseUsage
 
@@ -20,6 +21,8 @@ class XdistBridge:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        rest = getattr(node, "workeroutput", {}).get(PhaseUsage.ATTRIBUTE)
+        told = getattr(node, "workeroutput", {})
+        rest = told.get(PhaseUsage.ATTRIBUTE)
         if rest is not None:
             self._judge.add_rest(rest)
+        self._judge.extent.add(told.get(ATTRIBUTE))

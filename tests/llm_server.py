@@ -1,4 +1,4 @@
-"""A local HTTP server that speaks OpenAI and Anthropic well enough for their real SDKs.
+"""A local HTTP server that speaks OpenAI, Anthropic and others well enough for their real SDKs.
 
     with LLMServer() as server:
         server.reply(for_model="gpt-4o", input_tokens=1200, output_tokens=80)
@@ -23,16 +23,26 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from tests import llm_wire as wire
+from tests import llm_wire_others as others
 
 Whole = Callable[[Mapping[str, Any], wire.Answer], dict[str, Any]]
 Events = Callable[[Mapping[str, Any], wire.Answer], Iterator[str]]
 
+EVENTS = "text/event-stream; charset=utf-8"
+
 ENDPOINTS: Mapping[str, tuple[Whole, Events | None]] = {
-    "/chat/completions": (wire.chat, wire.chat_events),
-    "/responses": (wire.response, wire.response_events),
+    "/mistral/v1/chat/completions": (others.chat, others.chat_events),
+    "/together/v1/chat/completions": (others.chat, others.chat_events),
+    "/openai/v1/chat/completions": (others.chat, others.groq_events),
+    "/chat/completions": (others.chat, wire.chat_events),
+    "/responses": (others.response, wire.response_events),
     "/embeddings": (wire.embeddings, None),
-    "/messages": (wire.message, wire.message_events),
+    "/messages": (others.message, wire.message_events),
     "/messages/count_tokens": (wire.count_tokens, None),
+    ":generateContent": (others.gemini, None),
+    ":streamGenerateContent": (others.gemini, others.gemini_events),
+    "/v2/chat": (others.cohere, others.cohere_events),
+    "/api/chat": (others.ollama, others.ollama_lines),
 }
 
 
@@ -149,7 +159,7 @@ class LLMServer:
             rule = next((rule for rule in self._rules if rule.take(path, request)), None)
             if rule is not None:
                 values |= rule.answer
-            elif "fail" in script:
+            elif "fail" in script and script.get("fail_for") in (None, request.get("model")):
                 values["status"] = self._next_status(raw, script["fail"])
         return wire.Answer(**values).filled(request)
 
@@ -194,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.loads(raw) if raw else None
         except ValueError:
             body = None
-        request = body if isinstance(body, dict) else {}
+        request = others.completed(path, body if isinstance(body, dict) else {})
         found = [both for end, both in ENDPOINTS.items() if path.endswith(end)]
         known = found[0] if found and self.command == "POST" else None
         answer = owner.answer(path, raw, request) if known else wire.Answer(status=404)
@@ -213,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
             error = wire.error(answer.status, anthropic="anthropic-version" in self.headers)
             self._send_json(answer, error, {"retry-after-ms": "1"})
         elif request.get("stream") and known[1] is not None:
-            self._send_events(answer, known[1](request, answer), owner._stopping)
+            kind = "application/x-ndjson" if path.endswith("/api/chat") else EVENTS
+            self._send_events(answer, known[1](request, answer), owner._stopping, kind)
         else:
             self._send_json(answer, known[0](request, answer), {})
 
@@ -241,12 +252,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection |= answer.cut_after is not None
 
     def _send_events(
-        self, answer: wire.Answer, events: Iterable[str], stopping: threading.Event
+        self,
+        answer: wire.Answer,
+        events: Iterable[str],
+        stopping: threading.Event,
+        content_type: str,
     ) -> None:
-        self._start(
-            answer,
-            {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked"},
-        )
+        self._start(answer, {"content-type": content_type, "transfer-encoding": "chunked"})
         packer = zlib.compressobj(wbits=31) if answer.gzip else None
         for number, event in enumerate(events):
             if number == answer.cut_after or stopping.is_set():

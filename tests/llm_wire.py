@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 CREATED = 1_760_000_000
-TEXT_KEYS = ("content", "text", "input", "system", "instructions")
+TEXT_KEYS = ("content", "text", "input", "system", "instructions", "contents", "parts")
 
 SNAPSHOTS = {
     "gpt-4o": "gpt-4o-2024-08-06",
@@ -71,10 +71,10 @@ def magic(request: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON script inside the last text of the prompt, or {}.
 
     ``{"usage": {"input": 1200, "output": 80, "cache_read": 0, "cache_write": 0, "reasoning": 0},
-    "fail": [429, 429], "cut_after": 3, "delay": 0.01, "text": "...", "model": "...",
-    "gzip": true}``; ``"usage": null`` answers without usage.
+    "fail": [429, 429], "fail_for": "model", "cut_after": 3, "delay": 0.01, "text": "...",
+    "model": "...", "gzip": true}``; ``"usage": null`` answers without usage.
     """
-    texts = list(prompt_texts({k: request.get(k) for k in ("input", "messages")}))
+    texts = list(prompt_texts({k: request.get(k) for k in ("input", "messages", "contents")}))
     start = texts[-1].find("{") if texts else -1
     if start < 0:
         return {}

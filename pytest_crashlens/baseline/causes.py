@@ -7,7 +7,7 @@ at mean calls is a step of its own, so that nothing is left over, in tokens or i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -25,12 +25,17 @@ from pytest_crashlens.baseline.pairs import (
     summed,
 )
 from pytest_crashlens.model.input_parts import PARTS
-from pytest_crashlens.model.usage import OUTPUT_FIELDS, Usage
+from pytest_crashlens.model.usage import OUTPUT_FIELDS, USAGE_FIELDS, Usage
 from pytest_crashlens.pricing.card import RateCard
 
 CauseKind = Literal["model", "calls", "input", "cache", "output", "reasoning", "retries"]
 
+Measure = Callable[[Usage], int | None]
+
 _ZERO = Decimal(0)
+_INPUT_PARTS = tuple(
+    name for name in USAGE_FIELDS if name not in (*OUTPUT_FIELDS, "input_tokens", "web_searches")
+)
 _IMAGE_CHARACTERS = 1_000
 """An image weighs about as much: several hundred tokens. It only decides which part is first."""
 _OTHERWISE: dict[CauseKind, str] = {
@@ -82,17 +87,17 @@ def _between(
         return [_calls_alone(before, now, cards)]
     old, new = summed(before), summed(now)
     thinks = bool(old.usage.reasoning_tokens or new.usage.reasoning_tokens)
+    steps = _steps(old, new)
     texts: list[tuple[CauseKind, str]] = [
         ("model", model_text(old, new)),
         ("calls", count(new.calls - old.calls, *_words(new))),
         ("input", _input_text(old, new)),
-        ("cache", _cache_text(old, new)),
+        ("cache", _cache_text(old, new, steps[3][1])),
         ("output", _per_call("visible output" if thinks else "output", old, new, _visible)),
         ("reasoning", _per_call("reasoning", old, new, _reasoning)),
     ]
     model = new.kind.model
     ends = cost_of(before, cards).usd, cost_of(now, cards).usd
-    steps = _steps(old, new)
     costs = [cost_at(block, usage, calls, cards) for block, usage, calls in steps]
     if None not in ends:  # then a step without a price of its own leaves it to the next one
         costs = _filled(costs, ends[0])
@@ -140,7 +145,7 @@ def _steps(old: Block, new: Block) -> list[Step]:
     """The path from before to now: model, calls, input, cache, visible output, reasoning."""
     ratio = Fraction(new.calls, old.calls) if old.calls else Fraction(1)
     more_calls = _scaled(old.usage, ratio)
-    more_input = _with_input(more_calls, new.usage.input_tokens)
+    more_input = _with_input(more_calls, new)
     recached = replace(new.usage, **_output_of(more_calls))
     said = _with_reasoning(new.usage, more_calls.reasoning_tokens)
     return [
@@ -166,18 +171,29 @@ def _scaled(usage: Usage, ratio: Fraction) -> Usage:
     return Usage(**{name: round(value * ratio) for name, value in usage.to_dict().items()})
 
 
-def _with_input(usage: Usage, input_tokens: int | None) -> Usage:
-    """With another total input, its parts growing or shrinking in proportion."""
+def _with_input(usage: Usage, new: Block) -> Usage:
+    """With the total input of ``new``, and of its parts what that alone explains.
+
+    Where the input grows, what was cached may stay as it is (the news are behind it) or grow in
+    proportion: between the two nothing is the cache's doing, nor is a token of rounding per call.
+    """
+    input_tokens = new.usage.input_tokens
     if not usage.input_tokens or input_tokens is None:
         return replace(usage, input_tokens=input_tokens)
     ratio = Fraction(input_tokens, usage.input_tokens)
-    parts = _scaled(usage, ratio)
-    return replace(parts, **_output_of(usage), web_searches=usage.web_searches)
+    parts: dict[str, int | None] = {"input_tokens": input_tokens}
+    for name in _INPUT_PARTS:
+        before, now = getattr(usage, name), getattr(new.usage, name)
+        if before is not None:
+            least, most = sorted((before, round(before * ratio)))
+            near = least - new.calls <= (now or 0) <= most + new.calls
+            parts[name] = now if near else min(max(now or 0, least), most)
+    return replace(usage, **parts)
 
 
 def _with_reasoning(usage: Usage, reasoning_tokens: int | None) -> Usage:
     """With other reasoning and the visible output as it is."""
-    if usage.output_tokens is None:
+    if usage.output_tokens is None or usage.reasoning_tokens == reasoning_tokens:
         return usage
     output = _visible(usage) + (reasoning_tokens or 0)
     return replace(usage, output_tokens=output, reasoning_tokens=reasoning_tokens)
@@ -256,12 +272,17 @@ def _parts_text(old: Block, new: Block, *, grew: bool) -> str:
     )
 
 
-def _cache_text(old: Block, new: Block) -> str:
-    """The share of the input that comes from the provider's cache, or that is written to it."""
-    for word, name in (("cached input", "cache_read_tokens"), ("cache writes", "cache_write_tokens")):
+def _cache_text(old: Block, new: Block, expected: Usage) -> str:
+    """What comes from the provider's cache or is written to it, where that is not as expected."""
+    for word, name in (
+        ("cached input", "cache_read_tokens"),
+        ("cache writes", "cache_write_tokens"),
+    ):
         before, now = getattr(old.usage, name) or 0, getattr(new.usage, name) or 0
-        if before * (new.usage.input_tokens or 0) != now * (old.usage.input_tokens or 0):
-            return f"{word} {before:,} -> {now:,} tokens"
+        if now != (getattr(expected, name) or 0) and old.calls and new.calls:
+            each = "" if old.calls == new.calls == 1 else " per call"
+            a, b = Fraction(before, old.calls), Fraction(now, new.calls)
+            return f"{word}{each} {_number(a)} -> {_number(b)} tokens"
     return ""
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
-from difflib import SequenceMatcher
 from typing import Literal
 
 from pytest_crashlens.baseline.compare import Comparison
 from pytest_crashlens.baseline.entry import Entry, Kind, sum_costs
 from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.baseline.stale import renamed as find_renamed
 from pytest_crashlens.model.money import EXACT
 from pytest_crashlens.pricing.card import Cost
 
@@ -19,10 +19,6 @@ ChangeState = Literal["rose", "fell", "moved", "vanished", "basis changed", "new
 
 FAILING: frozenset[ChangeState] = frozenset({"rose", "vanished", "basis changed"})
 """More, or nobody can say that it is not more."""
-
-
-MOST_PAIRS = 10_000
-"""Of names that are compared for a rename."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +68,7 @@ def difference(old: Baseline, new: Baseline) -> Difference:
     priced = recarded(new, old)
     gone = {key: entry for key, entry in old.entries.items() if key not in priced}
     come = {key: entry for key, entry in priced.items() if key not in old.entries}
-    renamed = renames(gone, come)
+    renamed = {one.old: one.new for one in find_renamed(gone, come)}
     changes = []
     for key, entry in priced.items():
         before = old.entries.get(key)
@@ -122,47 +118,6 @@ def recarded(new: Baseline, old: Baseline) -> dict[str, Entry]:
             blocks.append(block)
         found[key] = replace(entry, blocks=tuple(blocks))
     return found
-
-
-def renames(gone: Mapping[str, Entry], come: Mapping[str, Entry]) -> dict[str, str]:
-    """New keys by old ones: equal usage that is not empty, the most similar names first."""
-    groups: dict[Entry, tuple[list[str], list[str]]] = {}
-    for side, entries in enumerate((gone, come)):
-        for key, entry in sorted(entries.items()):
-            if entry.calls:
-                groups.setdefault(_usage(entry), ([], []))[side].append(key)
-    found: dict[str, str] = {}
-    for old, new in groups.values():
-        # a test that moved to another file keeps its name
-        places = {key.partition("::")[2]: key for key in reversed(new)}
-        for key in old:
-            if moved := places.pop(key.partition("::")[2], None):
-                found[key] = moved
-        rest = [key for key in old if key not in found], list(set(new) - set(found.values()))
-        found |= _nearest(*rest)
-    return found
-
-
-def _nearest(old: Sequence[str], new: Sequence[str]) -> dict[str, str]:
-    """Pairs of names, the most similar first."""
-    if len(old) * len(new) > MOST_PAIRS:
-        return {}  # so many tests of the same usage: any pairing would be a guess
-    found: dict[str, str] = {}
-    ratios = sorted(
-        (-SequenceMatcher(None, one, other, autojunk=False).ratio(), one, other)
-        for one in old
-        for other in new
-    )
-    for _, one, other in ratios:
-        if one not in found and other not in found.values():
-            found[one] = other
-    return found
-
-
-def _usage(entry: Entry) -> Entry:
-    """Without the cards: another price list is no other usage."""
-    blocks = (replace(block, kind=replace(block.kind, card=None, band=0)) for block in entry.blocks)
-    return Entry(tuple(blocks))
 
 
 def _cards(entries: Iterable[Entry]) -> dict[PricedAs, str]:

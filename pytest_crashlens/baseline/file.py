@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,11 @@ class Baseline:
         }
         known = {**cards, **self.cards}
         return Baseline(merged, {name: card for name, card in known.items() if name in used})
+
+    def without(self, keys: Collection[str]) -> Baseline:
+        """Without the entries of ``keys``, and the cards that only they used."""
+        left = {key: entry for key, entry in self.entries.items() if key not in keys}
+        return Baseline({}, self.cards).merged(left, {})
 
     def render(self) -> str:
         """The file's text."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_crashlens.baseline.entry import Block, Entry
@@ -69,11 +70,7 @@ def _merged(entries: Sequence[Entry]) -> Entry:
 
 def _size(blocks: tuple[Block, ...]) -> tuple[int, str]:
     tokens = sum(block.usage.total_tokens for block in blocks)
-    return tokens, _text([_block_text(block) for block in blocks])
-
-
-def _block_text(block: Block) -> str:
-    return f"{block!r}"
+    return tokens, _text([repr(block) for block in blocks])
 
 
 def _text(plain: Any) -> str:
@@ -97,11 +94,9 @@ def _difference(one: Entry, other: Entry) -> str | None:
         one, other = _replayed(one), _replayed(other)
     if one == other:
         return None
-    cards = [{block.kind.card for block in entry.blocks} for entry in (one, other)]
-    figures = [(entry.calls, entry.usage) for entry in (one, other)]
-    if figures[0] == figures[1] and cards[0] != cards[1]:
+    if _without_cards(one) == _without_cards(other):
         return "the parts priced it with different rate cards; write them on one day"
-    if figures[0] == figures[1]:
+    if (one.calls, one.usage) == (other.calls, other.usage):
         return f"{_models(one)} in one part and {_models(other)} in another"
     return f"{_figures(one)} in one part and {_figures(other)} in another"
 
@@ -114,9 +109,14 @@ def _replayed(entry: Entry) -> Entry:
     return Entry(tuple(block for block in entry.blocks if not block.kind.live))
 
 
+def _without_cards(entry: Entry) -> list[Block]:
+    return [replace(block, kind=replace(block.kind, card=None, band=0)) for block in entry.blocks]
+
+
 def _models(entry: Entry) -> str:
     return ", ".join(f"{block.calls:,} of {block.kind.model}" for block in entry.blocks) or "none"
 
 
 def _figures(entry: Entry) -> str:
-    return f"{entry.calls:,} calls, {entry.usage.total_tokens:,} tokens"
+    calls = f"{entry.calls:,} {'call' if entry.calls == 1 else 'calls'}"
+    return f"{calls}, {entry.usage.total_tokens:,} tokens"

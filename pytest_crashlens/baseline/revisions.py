@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from pytest_crashlens.errors import CrashlensError
@@ -35,6 +36,8 @@ class Version:
     subject: str
     path: str
     """The file's name in it, relative to the top folder."""
+    earlier_path: str
+    """Its name before that commit."""
 
     @property
     def day(self) -> str:
@@ -80,10 +83,14 @@ class Repository:
         """
         if _DAY.fullmatch(revision):
             before = f"--before={revision}T23:59:59Z"
-            found = _text(self._run("rev-list", "-1", "--first-parent", before, "HEAD")).strip()
-            if not found:
-                raise GitError(f"{revision}: there is no commit so early")
-            return found
+            try:
+                date.fromisoformat(revision)
+            except ValueError:
+                raise GitError(f"{revision}: there is no such day") from None
+            day = _text(self._run("rev-list", "-1", "--first-parent", before, "HEAD")).strip()
+            if not day:
+                raise GitError(f"{revision}: there is no commit so early{self._shallow_hint()}")
+            return day
         try:
             name = f"{revision}^{{commit}}"
             found = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", name)
@@ -116,9 +123,9 @@ class Repository:
         if text is not None:
             return name, text
         for version in self.versions(name, since=commit):
-            earlier = self.read(commit, version.path)
+            earlier = self.read(commit, version.earlier_path)
             if earlier is not None:
-                return version.path, earlier
+                return version.earlier_path, earlier
         return None
 
     def versions(
@@ -191,7 +198,14 @@ def _versions(text: str, name: str) -> Iterator[Version]:
         status = [part for part in rest.strip("\0\n").split("\0") if part]
         path, earlier = _paths(status, name)
         if status[:1] != ["D"]:
-            yield Version(commit=commit, at=at, author=author, subject=subject, path=path)
+            yield Version(
+                commit=commit,
+                at=at,
+                author=author,
+                subject=subject,
+                path=path,
+                earlier_path=earlier,
+            )
         name = earlier
 
 

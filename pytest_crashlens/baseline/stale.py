@@ -59,7 +59,7 @@ def _is_gone(key: str, extent: Extent, exists: Callable[[str], bool]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Renamed:
+class Rename:
     """A stale entry and a new test that use exactly the same."""
 
     old: str
@@ -68,7 +68,7 @@ class Renamed:
     tokens: int
 
 
-def renamed(stale: Mapping[str, Entry], new: Mapping[str, Entry]) -> tuple[Renamed, ...]:
+def renamed(stale: Mapping[str, Entry], new: Mapping[str, Entry]) -> tuple[Rename, ...]:
     """Pairs of equal usage; of several the most alike names, each key in one pair."""
     by_usage: dict[tuple[Block, ...], list[str]] = {}
     for key, entry in stale.items():
@@ -81,7 +81,7 @@ def renamed(stale: Mapping[str, Entry], new: Mapping[str, Entry]) -> tuple[Renam
             continue
         old = max(candidates[:MOST_COMPARED], key=lambda old: _alike(old, key))
         candidates.remove(old)
-        found.append(Renamed(old, key, entry.calls, entry.usage.total_tokens))
+        found.append(Rename(old, key, entry.calls, entry.usage.total_tokens))
     return tuple(found)
 
 

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_crashlens import __version__
-from pytest_crashlens.cli import meter
+from pytest_crashlens.cli import (
+    accept,
+    check,
+    diff,
+    history,
+    merge,
+    meter,
+    prune,
+    review,
+    show,
+)
 from pytest_crashlens.errors import CrashlensError
 
 
@@ -29,10 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the file; default: crashlens.yml or .github/crashlens.yml in this folder",
     )
     meter.add_to(commands)
+    for command in (show, diff, accept, review, prune, check, merge, history):
+        command.add_to(commands)
     given = parser.parse_args(arguments)
-    if given.command == "meter":
-        return meter.run(given)
-    return _validate(given.config)
+    if given.command == "validate":
+        return _validate(given.config)
+    code: int = given.run(given)
+    return code
 
 
 def _validate(path: Path | None) -> int:

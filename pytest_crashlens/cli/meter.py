@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from datetime import time as clock
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
+
+from pytest_crashlens.cli.output import guarded, say
 
 if TYPE_CHECKING:
     from pytest_crashlens.cli.metering import Meter, Metered, Totals
@@ -31,9 +32,6 @@ exit codes:
   2  a wrong argument, no such path, or no recordings there
 """
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
-
 _PATIENCE = 1.0
 """Seconds until a progress line is shown, and between its changes."""
 
@@ -49,6 +47,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(run=run)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file or folder")
     parser.add_argument(
         "--at",
@@ -64,15 +63,7 @@ def add_to(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Meter the paths; returns the exit code."""
-    try:
-        code = _meter(given.paths, given.at or datetime.now(UTC).date(), given)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough
-        _abandon_output()
-        return 0
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return code
+    return guarded(lambda: _meter(given.paths, given.at or datetime.now(UTC).date(), given))
 
 
 def _meter(paths: Sequence[Path], day: date, given: argparse.Namespace) -> int:
@@ -82,7 +73,7 @@ def _meter(paths: Sequence[Path], day: date, given: argparse.Namespace) -> int:
 
     missing = [shown(path) for path in paths if not path.exists()]
     if missing:
-        _print(f"no such file or folder: {', '.join(missing)}", sys.stderr)
+        say(f"no such file or folder: {', '.join(missing)}", sys.stderr)
         return 2
     totals = Totals()
     entries = _entries(paths, Meter.load(at=_noon(day)), totals)
@@ -91,20 +82,20 @@ def _meter(paths: Sequence[Path], day: date, given: argparse.Namespace) -> int:
         if isinstance(entry, Unreadable):
             totals.unreadable.append(entry)
             if given.json:
-                _print(str(entry), sys.stderr)
+                say(str(entry), sys.stderr)
             continue
         totals.add(entry)
         if given.json:
-            _print(json.dumps(as_plain(entry)))
+            say(json.dumps(as_plain(entry)))
     if not totals.files and not totals.unreadable:
         places = ", ".join(shown(path) for path in paths)
-        _print(f"no recordings in {places}", sys.stderr)
+        say(f"no recordings in {places}", sys.stderr)
         return 2
     if not given.json:
         from pytest_crashlens.cli.meter_table import lines
 
         for line in lines(totals, day, everything=given.all):
-            _print(line)
+            say(line)
     return 1 if totals.unreadable else 0
 
 
@@ -170,14 +161,6 @@ def _with_progress(entries: Iterator[Entry], *, over_output: bool) -> Iterator[E
             sys.stderr.flush()
 
 
-def _print(line: str, stream: TextIO | None = None) -> None:
-    """Write a line in whatever characters the stream can show."""
-    stream = stream or sys.stdout
-    encoding = stream.encoding or "utf-8"
-    shown = line.encode(encoding, "backslashreplace").decode(encoding)
-    stream.write(f"{shown}\n")
-
-
 def _day(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
@@ -190,16 +173,3 @@ def _day(text: str) -> date:
 def _noon(day: date) -> datetime:
     """The middle of a day: some price lists have other prices by night."""
     return datetime.combine(day, clock(12), UTC)
-
-
-def _abandon_output() -> None:
-    """Write what is left nowhere, so that Python does not complain of it at its end.
-
-    Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
-    """
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):  # it has no file of its own
-        pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,14 +18,19 @@ class TestRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     attempts: list[list[Call]] = field(default_factory=list)
     """Calls of setup and test function, an inner list for each time the test was run."""
+    runs: list[tuple[Call, ...]] = field(default_factory=list)
+    """Calls of each passed run where a test is measured several times, else of the last one."""
+    again: bool = False
+    """Whether another run is to follow the last one that passed."""
     teardown: list[Call] = field(default_factory=list)
     """Calls of the last attempt's teardown: too late to be judged with the test."""
     earlier_teardowns: list[Call] = field(default_factory=list)
     """Calls of the other attempts' teardowns."""
     uncaptured: dict[str, None] = field(default_factory=dict)
-    """Provider hosts that the last attempt looked up without any request that was seen."""
+    """Provider hosts that the last attempt, or any of its ``runs``, looked up without any request
+    that was seen."""
     refused: list[str] = field(default_factory=list)
-    """Live calls of the last attempt that were refused, a sentence each."""
+    """Live calls of the same attempts that were refused, a sentence each."""
     outcome: str = "not run"
     """``passed``, ``failed``, ``skipped``, ``xfailed``, ``xpassed``, ``rerun`` or ``error`` (in
     setup)."""
@@ -36,7 +41,9 @@ class TestRecord:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """Calls of the last attempt: what is judged."""
+        """Calls of the last attempt: what is judged; of several runs those of the middle one."""
+        if self.outcome == "passed" and len(self.runs) > 1:
+            return sorted(self.runs, key=_size)[(len(self.runs) - 1) // 2]
         return tuple(self.attempts[-1]) if self.attempts else ()
 
     @property
@@ -46,6 +53,23 @@ class TestRecord:
             yield from attempt
         yield from self.earlier_teardowns
         yield from self.teardown
+
+    def begin(self) -> None:
+        """Start another attempt."""
+        self.attempts.append([])
+        self.earlier_teardowns += self.teardown
+        self.teardown, self.torn_down = [], False
+        if self.outcome == "passed" and not self.again:
+            self.runs.clear()  # it is somebody else who runs it again
+        if not self.runs:
+            self.uncaptured, self.refused = {}, []
+
+    def end(self, outcome: str, *, again: bool) -> None:
+        """Note how the attempt's test function ended, and whether another run follows."""
+        self.outcome = outcome
+        if outcome == "passed":
+            self.again = again
+            self.runs.append(tuple(self.attempts[-1]))
 
 
 class Ledger:
@@ -72,10 +96,7 @@ class Ledger:
         """Take in what the report of one phase carries (None: it carried nothing)."""
         record = self.tests.setdefault(nodeid, TestRecord(nodeid))
         if when == "setup" or not record.attempts:
-            record.attempts.append([])
-            record.earlier_teardowns += record.teardown
-            record.teardown, record.torn_down = [], False
-            record.uncaptured, record.refused = {}, []
+            record.begin()
         if phase is not None:
             record.settings = phase.settings or record.settings
             (record.teardown if when == "teardown" else record.attempts[-1]).extend(phase.calls)
@@ -119,5 +140,5 @@ class Ledger:
         yield from self.late
 
 
-def _size(calls: list[Call]) -> tuple[int, int]:
+def _size(calls: Sequence[Call]) -> tuple[int, int]:
     return len(calls), sum(call.usage.total_tokens for call in calls)

@@ -42,6 +42,8 @@ class PhaseUsage:
     refused_elsewhere: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     """Mocked SDK calls of the test that were not measured, by name."""
+    again: bool = False
+    """Whether the test is run once more in this session, so that this is not its last word."""
     faults: tuple[str, ...] = ()
     """Faults of our own: the run is incomplete."""
     libraries: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class PhaseUsage:
                 name: [call.to_dict() for call in calls] for name, calls in self.fixtures.items()
             },
             "late": [call.to_dict() for call in self.late],
+            "again": self.again,
             **{name: list(getattr(self, name)) for name in _NAMES},
         }
 
@@ -69,6 +72,7 @@ class PhaseUsage:
             calls=_calls(plain["calls"]),
             fixtures={name: _calls(calls) for name, calls in plain["fixtures"].items()},
             late=_calls(plain["late"]),
+            again=plain["again"],
             **{name: tuple(plain[name]) for name in _NAMES},
         )
 

@@ -11,11 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from pathlib import Path
 
-from pytest_crashlens.baseline.compare import percent_change
+from pytest_crashlens.baseline.causes import percent_change
+from pytest_crashlens.baseline.compare import Comparison
 from pytest_crashlens.baseline.difference import recarded
 from pytest_crashlens.baseline.entry import Entry, sum_costs
-from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.baseline.file import Baseline, parse
+from pytest_crashlens.baseline.revisions import GitError, Repository
 from pytest_crashlens.model.money import EXACT, format_usd
 from pytest_crashlens.policy.amounts import shown
 from pytest_crashlens.policy.config import Anchor
@@ -23,7 +26,7 @@ from pytest_crashlens.policy.document import Scalar
 from pytest_crashlens.policy.field import Field
 from pytest_crashlens.policy.limits import DEFAULT_LIMITS
 from pytest_crashlens.policy.verdict import Finding
-from pytest_crashlens.pricing.card import RateCard
+from pytest_crashlens.pricing.card import Cost, RateCard
 
 KEYS = ("at", "max_increase", "severity")
 SEVERITIES = ("error", "warn")
@@ -76,9 +79,13 @@ class Anchored:
         common = {key: entry for key, entry in entries.items() if key in then.entries}
         now = recarded(Baseline(common, cards), then)
         risen: dict[str, tuple[Decimal, Decimal]] = {}
+        sides: tuple[list[Cost], list[Cost]] = [], []
         for key, entry in now.items():
             before = then.entries[key]
-            costs = before.cost(known), entry.cost(known)
+            # the output of live answers varies: it is no creep
+            costs = Comparison(before=before, now=entry, cards=known).judged_costs()
+            for side, cost in zip(sides, costs, strict=True):
+                side.append(cost)
             if costs[0].usd is None or costs[1].usd is None:
                 continue
             pair = costs[0].usd, costs[1].usd
@@ -87,7 +94,7 @@ class Anchored:
         findings = []
         if risen:
             findings.append(self._finding(_words(risen), None))
-        sums = [sum_costs(side[key].cost(known) for key in now).usd for side in (then.entries, now)]
+        sums = [sum_costs(side).usd for side in sides]
         if sums[0] is not None and sums[1] is not None:
             pair = sums[0], sums[1]
             if self._exceeds(*pair, Decimal(0)):
@@ -108,6 +115,22 @@ class Anchored:
             text=f"creep since {self.anchor.at} beyond {limit}: {text}",
             blocks=self.anchor.blocks,
         )
+
+
+def find_anchored(anchor: Anchor, path: Path) -> Anchored:
+    """The anchor with what the baseline at ``path`` was then, whatever it was called.
+
+    Raises:
+        CrashlensError: git, the commit or the file in it is not there, or cannot be read.
+    """
+    try:
+        repository = Repository.of(path.parent)
+        found = repository.read_followed(repository.commit(anchor.at), repository.name(path))
+    except GitError as error:
+        raise GitError(f"anchor {anchor.at}: {error}") from None
+    if found is None:
+        raise GitError(f"anchor {anchor.at}: {path.name} was not there yet; choose a later one")
+    return Anchored(anchor, parse(found[1], f"{anchor.at}:{found[0]}"))
 
 
 def _floor(before: Entry, usd: Decimal) -> Decimal:

@@ -15,6 +15,7 @@ from pytest_crashlens.model.money import EXACT
 from pytest_crashlens.policy.config import Config
 from pytest_crashlens.policy.coverage import refused_findings, uncaptured_findings
 from pytest_crashlens.policy.limits import Limits
+from pytest_crashlens.policy.noisy import Noise, Observed, judge_noise, shrank, with_noise
 from pytest_crashlens.policy.verdict import (
     Finding,
     Verdict,
@@ -45,6 +46,10 @@ class Assessment:
     """Whether an update finds it so much cheaper that the reverse would have failed."""
     cards: Mapping[str, RateCard] = field(default_factory=dict)
     """Cards of ``now``'s blocks."""
+    observed: Observed | None = None
+    """What was seen of a live test, over all its runs; None: no test, or not judged."""
+    noise: Noise = field(default_factory=dict)
+    """What the rule for noise says, by metric."""
 
     @property
     def price_list_change(self) -> Decimal | None:
@@ -62,13 +67,23 @@ class Assessor:
     """Knows the baseline, the policies and the prices of one run."""
 
     def __init__(
-        self, config: Config, baseline: Baseline | None, book: PriceBook, *, updating: bool
+        self,
+        config: Config,
+        baseline: Baseline | None,
+        book: PriceBook,
+        *,
+        updating: bool,
+        new_only: bool = False,
     ) -> None:
-        """Judge against ``baseline``; None: only absolute limits and policies can speak."""
+        """Judge against ``baseline``; None: only absolute limits and policies can speak.
+
+        ``new_only``: the update accepts tests without an entry and compares all others.
+        """
         self._config = config
         self._baseline = baseline
         self._book = book
         self._updating = updating
+        self._new_only = new_only
         self._frozen = _frozen_cards(baseline) if baseline else {}
 
     def cost_today(self, calls: Sequence[Call]) -> Cost:
@@ -86,6 +101,7 @@ class Assessor:
         marker: Limits | None = None,
         uncaptured: Collection[str] = (),
         refused: Collection[str] = (),
+        observed: Observed | None = None,
     ) -> Assessment:
         """Compare and judge the calls of one passed test.
 
@@ -97,31 +113,40 @@ class Assessor:
             marker: the limits of its markers.
             uncaptured: provider hosts it looked up without a request that was seen.
             refused: its live calls that were refused, a sentence each.
+            observed: its live runs, where noise is to be judged.
         """
         before = self._baseline.entries.get(key) if self._baseline else None
         assessment = self.describe(key, nodeid, calls, before)
+        if observed is not None:
+            now = replace(assessment.now, runs=observed.runs)
+            assessment = replace(assessment, now=now, observed=observed)
         comparison = assessment.comparison
         limits = self._config.limits_for(place, marker)
         absolute = refused_findings(refused)
         absolute += self._uncaptured(uncaptured, expected=before is not None and before.calls > 0)
         absolute += within_limits(calls, limits, self.cost_today)
+        accepting = self._updating and not (self._new_only and before is not None)
         relative: list[Finding] = []
         if comparison is not None:
             relative = against_baseline(comparison, limits)
+            if observed is not None:
+                noise = judge_noise(comparison, observed, limits)
+                relative = with_noise(relative, noise, comparison, observed, limits)
+                assessment = replace(assessment, noise=noise)
         elif self._baseline is not None and calls:
             relative = [_missing(assessment.now)]
         for rule in self._config.rules:
             absolute += by_rule(
-                rule, calls, self.cost_today, comparison=None if self._updating else comparison
+                rule, calls, self.cost_today, comparison=None if accepting else comparison
             )
-        if self._updating:
-            shrunk = comparison is not None and bool(
-                against_baseline(comparison.reversed(), limits)
+        if accepting:
+            shrunk = comparison is not None and shrank(
+                against_baseline(comparison.reversed(), limits), assessment.noise
             )
             return replace(
                 assessment,
                 verdict=Verdict(tuple(absolute)),
-                accepted=tuple(relative),
+                accepted=tuple(finding for finding in relative if finding.blocks),
                 shrunk=shrunk,
             )
         return replace(assessment, verdict=Verdict((*relative, *absolute)))

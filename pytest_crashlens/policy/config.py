@@ -125,6 +125,8 @@ class Config:
     baseline_off: bool = False
     uncaptured: Severity | None = None
     """What provider hosts mean whose calls were not seen; None: see ``policy.coverage``."""
+    stale: Severity = "warn"
+    """What entries mean whose tests are gone."""
     anchor: Anchor | None = None
     """How far tests may have risen since a commit, in however small steps."""
     max_accept_increase: Decimal | None = None

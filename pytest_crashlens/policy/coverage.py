@@ -37,6 +37,13 @@ def uncaptured_text(host: str) -> str:
     return f"{host} was looked up and no request to it was seen: its calls are not measured"
 
 
+def stale_finding(number: int, *, blocks: bool) -> Finding:
+    """Entries whose tests are gone."""
+    entries = "1 entry is" if number == 1 else f"{number:,} entries are"
+    tests = "its test is" if number == 1 else "their tests are"
+    return Finding(kind="stale", text=f"{entries} stale ({tests} gone)", blocks=blocks)
+
+
 def refused_findings(refusals: Iterable[str]) -> list[Finding]:
     """One for each live call that was refused, also where the test swallowed the refusal."""
     return [Finding(kind="live_call", text=text) for text in refusals]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
+from pytest_crashlens.baseline.file import DEFAULT_NAME
 from pytest_crashlens.errors import ConfigError
 from pytest_crashlens.policy.anchor import read_anchor
 from pytest_crashlens.policy.config import SEVERITIES, Config, PathLimits, Update, project_root
@@ -24,6 +25,7 @@ TOP_KEYS = (
     "prices",
     "baseline",
     "uncaptured",
+    "stale",
     "anchor",
     "max_accept_increase",
 )
@@ -53,6 +55,20 @@ def find_config(rootdir: Path, explicit: Path | None) -> Path | None:
             f"{found[0]}: error: {found[1]} exists too, and only one can hold; remove one of them"
         )
     return found[0] if found else None
+
+
+def project_folder(root: Path) -> Path:
+    """The nearest folder from ``root`` up to its repository's that holds a file of ours.
+
+    Without an ini file pytest takes the folder it is started for as root: started for a subfolder
+    it would otherwise find no baseline, and say that there is none yet.
+    """
+    folders = [root, *root.parents]
+    top = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+    for folder in folders[: top + 1]:
+        if any((folder / name).exists() for name in (*PLACES, DEFAULT_NAME)):
+            return folder
+    return root
 
 
 def load_config(path: Path) -> Config:
@@ -110,6 +126,7 @@ def _read(root: Field, path: Path) -> Config:
         ),
         baseline_off=baseline_off,
         uncaptured=fields["uncaptured"].choice(SEVERITIES) if "uncaptured" in fields else None,
+        stale=(fields["stale"].choice(SEVERITIES) if "stale" in fields else None) or "warn",
         anchor=read_anchor(fields["anchor"]) if "anchor" in fields else None,
         max_accept_increase=(
             fields["max_accept_increase"].percent() if "max_accept_increase" in fields else None

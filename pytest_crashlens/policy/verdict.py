@@ -29,6 +29,8 @@ FindingKind = Literal[
     "uncaptured",
     "live_call",
     "creep",
+    "stale",
+    "noise",
 ]
 Amount = Decimal | int
 SAME_TOKENS = "cost of the same tokens"
@@ -51,6 +53,8 @@ class Finding:
     limit: str | None = None
     policy: str | None = None
     call_site: str | None = None
+    evidence: str | None = None
+    """The runs by which the rule for noise decided; None: another rule did."""
 
 
 @dataclass(frozen=True, slots=True)

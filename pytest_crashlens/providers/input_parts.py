@@ -133,9 +133,9 @@ class _Input:
 
     def _conversation(self, given: object) -> None:
         """Messages, or what else is asked: a text, texts, one content."""
-        turns = objects([given] if isinstance(given, dict) else given)
-        texts = [item for item in given if isinstance(item, str)] if _is_list(given) else given
-        self._user.add(texts if _is_list(texts) or isinstance(texts, str) else None)
+        listed = given if isinstance(given, list) else [given]
+        turns = objects(listed)
+        self._user.add([item for item in listed if isinstance(item, str)])
         has_roles = any(_role(turn) for turn in turns)
         asked = [place for place, turn in enumerate(turns) if _asks(turn)]
         last = set(asked[-1:] if has_roles else asked)
@@ -218,10 +218,6 @@ def _found(body: Mapping[str, Any], paths: Iterable[tuple[str, ...]]) -> Iterabl
 def _nests(value: Any) -> bool:
     """Whether it has a schema, and is not only the name of a format."""
     return isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values())
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
 
 
 def _json_size(value: object) -> int:

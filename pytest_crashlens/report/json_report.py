@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from pytest_crashlens.baseline.entry import Entry
+from pytest_crashlens.baseline.noise import NoiseVerdict
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.money import plain_usd
 from pytest_crashlens.policy.verdict import COST_METRICS, Finding
@@ -25,6 +28,8 @@ def to_json(run: RunResult) -> str:
             "file": run.baseline.name,
             "mode": run.baseline.mode,
             "written": list(run.baseline.written),
+            "deleted": list(run.baseline.deleted),
+            "stale": list(run.baseline.stale),
             "error": run.baseline.error,
         },
         "totals": {"spent": _totals(run.spent), "simulated": _totals(run.simulated)},
@@ -58,9 +63,11 @@ def _test(result: Result) -> dict[str, Any]:
                 "kind": cause.kind,
                 "text": cause.text,
                 "usd": None if cause.usd is None else plain_usd(cause.usd),
+                "tokens": cause.tokens,
             }
             for cause in (comparison.causes() if comparison and result.judged else ())
         ],
+        "noise": {metric: _noise(verdict) for metric, verdict in assessment.noise.items()},
         "calls": [_call(call) for call in assessment.calls],
     }
 
@@ -75,7 +82,20 @@ def _entry(entry: Entry, cost: Cost) -> dict[str, Any]:
         "unknown_usage_calls": entry.unknown_calls,
         "cost_usd": _usd(cost),
         "price_status": cost.status,
+        "runs": entry.runs.to_dict() if entry.runs else None,
     }
+
+
+def _noise(verdict: NoiseVerdict) -> dict[str, Any]:
+    """JSON has no infinity: null is there what nothing bounds."""
+    plain = asdict(verdict) | {"ratio": verdict.ratio, "expected": list(verdict.expected)}
+    return {name: _bounded(value) for name, value in plain.items()}
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_bounded(each) for each in value]
+    return None if value == math.inf else value
 
 
 def _totals(totals: Totals) -> dict[str, Any]:
@@ -100,6 +120,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "limit": finding.limit,
         "policy": finding.policy,
         "call_site": finding.call_site,
+        "evidence": finding.evidence,
     }
 
 

@@ -25,7 +25,8 @@ The contract with who reads it (``crashlens accept``, ``review``, ``prune --stal
   to be accepted unasked. ``partial`` says why not every test ran (``-k``, a path, ``-x``): no fault
   of the figures that are there, so no obstacle to accepting them.
 - ``stale`` are entries whose tests are gone for certain; ``renames`` pairs of a stale key and a
-  new one with the same usage. To accept a rename is to write ``new`` and to drop ``old``.
+  new one (among the changes) with the same usage: to accept one is to write ``new`` and to drop
+  ``old``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_crashlens.baseline.file import Baseline, parse
+from pytest_crashlens.baseline.stale import Rename as Rename  # for readers
 from pytest_crashlens.errors import BaselineError, CrashlensError
 
 SCHEMA_VERSION = 1
@@ -68,16 +70,6 @@ class Change:
     cost_before: str | None = None
     """USD at the baseline's cards, exact; None: no entry or no price."""
     cost_now: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rename:
-    """A stale entry and a new test that use exactly the same."""
-
-    old: str
-    new: str
-    calls: int
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,12 +227,7 @@ def from_plain(plain: Mapping[str, Any], place: Path) -> LastRun:
         now=now,
         stale=_texts(plain["stale"]),
         renames=tuple(
-            Rename(
-                old=_text(each["old"]),
-                new=_text(each["new"]),
-                calls=int(each["calls"]),
-                tokens=int(each["tokens"]),
-            )
+            Rename(_text(each["old"]), _text(each["new"]), int(each["calls"]), int(each["tokens"]))
             for each in plain["renames"]
         ),
     )

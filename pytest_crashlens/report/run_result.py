@@ -92,6 +92,14 @@ class BaselineStatus:
     """Keys whose entries are new or changed in the file."""
     kept_back: tuple[str, ...] = ()
     """Keys that were not written because their test breaks a limit."""
+    stale: tuple[str, ...] = ()
+    """Keys in the file whose tests are gone."""
+    deleted: tuple[str, ...] = ()
+    """Of these, the ones that this update deleted."""
+    not_pruned: tuple[str, ...] = ()
+    """Why an update that should delete stale entries could not look for them."""
+    generated: tuple[str, ...] = ()
+    """Written keys that rest on a generated id: they change with the order of the parameters."""
     error: str | None = None
     """Why it could not be written."""
 

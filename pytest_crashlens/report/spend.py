@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from pytest_crashlens.baseline.revisions import Repository
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.money import plain_usd
 from pytest_crashlens.model.usage import total
@@ -118,7 +119,7 @@ def read_spend(path: Path) -> Iterator[Spend | str]:
                 try:
                     yield _spend(json.loads(line))
                 except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                    yield f"{path}:{number}: is no record of a run"
+                    yield f"line {number} is no record of a run"
 
 
 def _spend(plain: dict[str, Any]) -> Spend:
@@ -146,3 +147,26 @@ def _model(plain: dict[str, Any]) -> ModelSpend:
         usd=usd,
         partial=plain["price_status"] == "partial",
     )
+
+
+class SpendKeeper:
+    """Records a run's live calls at its end, or says why it could not."""
+
+    def __init__(self, folder: Path, *, at: datetime) -> None:
+        """Keep what is spent in the project whose baseline is in ``folder``; ``at``: now."""
+        self._path = spend_path(folder)
+        self._at = at
+
+    def keep(
+        self, calls: Sequence[Call], cost_of: Callable[[Sequence[Call]], Cost]
+    ) -> tuple[str, ...]:
+        """Append a line where any call was live; returns notices."""
+        if not calls:
+            return ()
+        try:
+            commit = Repository(self._path.parents[1]).head()
+            record_spend(self._path, calls, cost_of, at=self._at, commit=commit)
+        except OSError as error:
+            fault = error.strerror or error
+            return (f"what this run spent is not recorded: {FOLDER}/{NAME}: {fault}",)
+        return ()

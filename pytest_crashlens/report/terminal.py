@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from pytest_crashlens.baseline.compare import percent_change
+from pytest_crashlens.baseline.causes import percent_change
 from pytest_crashlens.model.money import format_usd, format_usd_change
+from pytest_crashlens.policy.verdict import COST_METRICS
 from pytest_crashlens.pricing.card import Cost
 from pytest_crashlens.report.failure import as_table, failure_lines, headline, sentence
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
 
 ROWS_SHOWN = 20
+STALE_SHOWN = 3
 NARROWEST_NAME = 20
 HEADER = ("test", "calls", "tokens", "baseline", "now", "change", "state")
 ATTENTION = frozenset({"over", "missing", "vanished", "accepted", "new", "cheaper", "moved"})
@@ -33,6 +35,8 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
             text = failure_lines(result.assessment, run.accept_command)
             lines += [(line, "") for line in text[1:]]
     for finding in run.session.findings:
+        if finding.kind == "stale":
+            continue  # told with the baseline, with its names
         lines.append((f"session: {sentence(finding)}", "bad" if finding.blocks else "warn"))
     lines += _notes(run)
     if run.late:
@@ -43,7 +47,7 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
             names = ", ".join([*origins][:3])
             lines.append((f"  started by {names}, which had finished", "warn"))
     lines += _mocked_lines(run)
-    lines += _baseline_lines(run)
+    lines += _baseline_lines(run, verbosity)
     lines += [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
     lines += [(notice, "") for notice in run.notices]
     nothing = not (lines or run.spent.calls or run.simulated.calls or run.results)
@@ -64,6 +68,8 @@ def _notes(run: RunResult) -> list[Line]:
         for finding in assessment.verdict.findings:
             if not finding.blocks:
                 lines.append((f"note: {assessment.key}: {sentence(finding)}", "warn"))
+                if finding.evidence:
+                    lines.append((f"  {finding.evidence}", ""))
         if result.state in ("cheaper", "moved") and assessment.comparison:
             for cause in assessment.comparison.causes():
                 if cause.kind == "model":
@@ -71,9 +77,10 @@ def _notes(run: RunResult) -> list[Line]:
     for one in run.moved:
         calls = _plural(one.calls, "call", "calls")
         lines += [
-            (f"note: {one.target} made {calls} ({one.tokens:,} tokens) that", "warn"),
-            (f"  {one.source} has in the baseline. Are answers cached between tests? Then who", ""),
-            ("  asks first pays: empty the cache before each test, or fill it in a fixture.", ""),
+            (f"note: {calls} ({one.tokens:,} tokens) moved from one test to another:", "warn"),
+            (f"  {one.source} -> {one.target}", ""),
+            ("  Are answers cached between tests? Then who asks first pays: empty the", ""),
+            ("  cache before each test, or fill it in a fixture.", ""),
         ]
     if unanswered := run.spent.unanswered:
         number = _plural(unanswered, "attempt", "attempts")
@@ -156,7 +163,7 @@ def _mocked_lines(run: RunResult) -> list[Line]:
     return [(line, "warn") for line in (*lines, f"  to measure: {way}crashlens.record(...)")]
 
 
-def _baseline_lines(run: RunResult) -> list[Line]:
+def _baseline_lines(run: RunResult, verbosity: int) -> list[Line]:
     status = run.baseline
     if status.error:
         return [(status.error, "bad")]
@@ -173,7 +180,7 @@ def _baseline_lines(run: RunResult) -> list[Line]:
             (f"and commit {status.name}: from then on a rise fails its test.", ""),
         ]
     if status.mode != "updated":
-        return []
+        return _stale_lines(run)
     changed = len(status.written)
     if changed:
         text = f"{_plural(changed, 'entry', 'entries')} written, {status.entries} in all"
@@ -181,14 +188,60 @@ def _baseline_lines(run: RunResult) -> list[Line]:
         text = f"nothing to write, {_plural(status.entries, 'entry', 'entries')} as before"
     else:
         text = "no entries"
+    if status.deleted:
+        text += f" after {_plural(len(status.deleted), 'stale one', 'stale ones')} deleted"
     lines: list[Line] = [(f"{status.name}: {text}", "good")]
-    for result in run.results:
-        if result.state == "accepted":
-            finding = result.assessment.accepted[0]
-            lines.append((f"  accepted: {result.assessment.key}: {sentence(finding)}", ""))
-    for key in status.kept_back:
-        lines.append((f"  not written (over a limit): {key}", "bad"))
+    written = set(status.written)
+    accepted = [
+        f"  accepted: {result.assessment.key}: {_accepted_text(result)}"
+        for result in run.results
+        if result.state == "accepted" and result.assessment.key in written
+    ]
+    lines += [(text, "") for text in _first(accepted, verbosity)]
+    lines += [(f"  not written (over a limit): {key}", "bad") for key in status.kept_back]
+    deleted = [f"  deleted: {key}" for key in status.deleted]
+    lines += [(text, "") for text in _first(deleted, verbosity)]
+    if status.not_pruned:
+        why = ", ".join(status.not_pruned)
+        lines.append((f"nothing deleted, as not every test ran ({why})", "warn"))
+    if status.generated:
+        have = "key rests" if len(status.generated) == 1 else "keys rest"
+        text = f"note: {len(status.generated):,} {have} on a generated id: {status.generated[0]}"
+        lines.append((text, "warn"))
+        lines.append(
+            ("  it moves when the parameters do: give them ids (pytest.param(..., id=))", "")
+        )
+    return [*lines, *_stale_lines(run)]
+
+
+def _accepted_text(result: Result) -> str:
+    """What rose, with money where the finding itself names none."""
+    assessment = result.assessment
+    finding = assessment.accepted[0]
+    text = sentence(finding)
+    if finding.metric in COST_METRICS or assessment.comparison is None:
+        return text
+    before, now = (cost_text(cost) for cost in assessment.comparison.costs())
+    return f"{text}, {before} -> {now}"
+
+
+def _stale_lines(run: RunResult) -> list[Line]:
+    findings = [finding for finding in run.session.findings if finding.kind == "stale"]
+    stale = run.baseline.stale
+    lines: list[Line] = []
+    for finding in findings:
+        role = "bad" if finding.blocks else "warn"
+        lines.append((f"{finding.text}: {run.accept_command} --crashlens-prune", role))
+        lines += [(f"  {key}", "") for key in stale[:STALE_SHOWN]]
+        if len(stale) > STALE_SHOWN:
+            lines.append((f"  ... and {len(stale) - STALE_SHOWN:,} more", ""))
     return lines
+
+
+def _first(texts: list[str], verbosity: int) -> list[str]:
+    if verbosity > 0 or len(texts) <= ROWS_SHOWN:
+        return texts
+    return [*texts[:ROWS_SHOWN], f"  ... and {len(texts) - ROWS_SHOWN:,} more (-v shows all)"]
 
 
 def _total_lines(run: RunResult, width: int) -> list[Line]:
@@ -236,7 +289,7 @@ def _one_line(run: RunResult, width: int) -> list[Line]:
     lines += _total_lines(run, width) if seen else []
     if run.baseline.mode == "first run" and seen:
         return [*lines, ("no baseline yet: nothing was compared", "warn")]
-    return [*lines, *_baseline_lines(run)[:1]]
+    return [*lines, *_baseline_lines(run, 0)[:1]]
 
 
 def _totals_text(totals: Totals) -> str:

@@ -253,7 +253,7 @@ def test_an_interruption_is_quiet(tmp_path, capsys, monkeypatch):
     def interrupt(line: str, stream: Any = None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(meter, "_print", interrupt)
+    monkeypatch.setattr(meter, "say", interrupt)
     assert main(["meter", str(tmp_path)]) == 130
     assert capsys.readouterr() == ("", "")
 

@@ -285,9 +285,9 @@ def test_application_that_caches_answers_is_named(llm: Project) -> None:
     assert result.parseoutcomes() == {"failed": 1, "deselected": 1}
     result.stdout.fnmatch_lines(
         [
-            "note: test_it.py::test_b made 1 call (501 tokens) that",
-            "  test_it.py::test_a has in the baseline. Are answers cached between tests?*",
-            "  asks first pays: *",
+            "note: 1 call (501 tokens) moved from one test to another:",
+            "  test_it.py::test_a -> test_it.py::test_b",
+            "  Are answers cached between tests?*",
         ]
     )
     assert "note" not in llm.run().stdout.str()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -66,6 +67,70 @@ AFTER: dict[str, Any] = BEFORE | {
 }
 
 
+APP = """
+import json
+from pathlib import Path
+
+import httpx
+
+
+def answer(asked, model, tokens, cached, output, reasoning):
+    usage = {
+        "prompt_tokens": tokens,
+        "completion_tokens": output,
+        "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    return httpx.Response(200, json={"model": model, "choices": [], "usage": usage})
+
+
+def ask(*, model="gpt-5-mini", system=400, history=0, tools=0, said=300, **used):
+    \"\"\"A call with a prompt of such sizes, answered in this process.\"\"\"
+    failures = used.pop("fails", 0)
+    used = {"tokens": 1200, "cached": 1000, "output": 300, "reasoning": 0} | used
+
+    def reply(request):
+        nonlocal failures
+        failures -= 1
+        return httpx.Response(429) if failures >= 0 else answer(request, model, **used)
+
+    body = {
+        "model": model,
+        "messages": [
+            {"role": "system", "content": "s" * system},
+            {"role": "assistant", "content": "h" * history},
+            {"role": "user", "content": "u" * said},
+        ],
+    }
+    if tools:
+        body["tools"] = [{"function": {"description": "t" * tools}}]
+    with httpx.Client(transport=httpx.MockTransport(reply)) as client:
+        while client.post("https://api.openai.com/v1/chat/completions", json=body).is_error:
+            pass
+
+
+def agent(name):
+    for each in json.loads(Path(__file__).with_name("plan.json").read_text())[name]:
+        ask(**each)
+"""
+ONE: list[dict[str, Any]] = [{}]
+CAUSES: dict[str, list[dict[str, Any]]] = {
+    "test_model": [{"model": "gpt-5"}],
+    "test_calls": [{}, {}, {}],
+    "test_system_grew": [{"system": 2810, "tokens": 1800}],
+    "test_history_grew": [{"history": 4000, "tokens": 2200}],
+    "test_tools_grew": [{"tools": 3000, "system": 1400, "tokens": 2200}],
+    "test_cache_lost": [{"cached": 0}],
+    "test_output_longer": [{"output": 900}],
+    "test_reasoning": [{"output": 1100, "reasoning": 800}],
+    "test_retries": [{"fails": 2}],
+    "test_several": [{"model": "gpt-5", "output": 600}, {"model": "gpt-5", "system": 2810}],
+    "test_vanished": [],
+    "test_unpriced": [{"model": "acme-chat-1"}],
+    "test_new": ONE,
+}
+
+
 def screen(result: pytest.RunResult) -> str:
     """The output from the first result on, without what differs between machines."""
     text = "\n".join(line.rstrip() for line in result.outlines)
@@ -100,6 +165,17 @@ def test_the_life_of_a_baseline(project: Project) -> None:  # noqa: F811
     check("red_quiet", project.run("-q", "--no-header", "--tb=no"))
     check("reporting_only", project.run("--crashlens-no-fail"))
     check("accepted", project.run("--crashlens-update-baseline", "--tb=short"))
+
+
+def test_one_cause_each(project: Project) -> None:  # noqa: F811
+    tests = [f"def {name}():\n    agent('{name}')\n\n\n" for name in CAUSES]
+    project.write("app.py", APP)
+    project.write("test_it.py", "from app import agent\n\n\n" + "".join(tests[:-1]))
+    project.write("plan.json", json.dumps(dict.fromkeys(CAUSES, ONE)))
+    project.update()
+    project.write("test_it.py", "from app import agent\n\n\n" + "".join(tests))
+    project.write("plan.json", json.dumps(CAUSES))
+    check("causes", project.run())
 
 
 def test_many_rows_are_cut(project: Project) -> None:  # noqa: F811

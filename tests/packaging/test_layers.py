@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parents[2] / "pytest_crashlens"
 
 FLOW = (
     {"errors", "model"},
-    {"capture", "pricing", "providers", "recordings", "tokens"},
-    {"baseline", "children"},
+    {"capture", "pricing", "providers", "recordings", "tasks", "tokens"},
+    {"baseline", "children", "detect"},
     {"policy"},
     {"report"},
 )
@@ -28,6 +28,11 @@ PYTEST_ROOMS = (
     "keys",
     "snapshot",
     "cost_failure",
+    "live_runs",
+    "repeats",
+    "collection",
+    "extent",
+    "last_run",
     "measure",
     "judge",
     "xdist",
@@ -36,7 +41,7 @@ PYTEST_ROOMS = (
 )
 """Each may use the flow and the rooms before it."""
 
-MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture", "keys", "snapshot"}
+MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture", "keys", "snapshot", "live_runs"}
 AT_START = {"report": {"tabulate"}}
 """Dependencies that a room loads with itself: tables are made while tests run, where none may be
 imported for the first time."""

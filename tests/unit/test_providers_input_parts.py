@@ -314,20 +314,14 @@ def test_the_parts_of_every_format(name: str) -> None:
     assert input_parts(body) == expected
 
 
+KEYS = [
+    *("role", "content", "parts", "type", "text", "document", "image", "input", "tools", "data"),
+    *("messages", "contents", "system", "requests", "images", "chat_history"),
+]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                (
-                    "role content parts type text document image input tools messages contents "
-                    "system requests data images chat_history"
-                ).split()
-            ),
-            inner,
-            max_size=4,
-        )
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
     ),
     max_leaves=20,
 )
