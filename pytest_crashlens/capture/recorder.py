@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import lru_cache
-from threading import get_ident
-from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_crashlens.capture.attempt import Attempt
 from pytest_crashlens.capture.call_site import CallSites
+from pytest_crashlens.capture.lanes import Lanes
 from pytest_crashlens.capture.live_calls import LiveCallBlocked, LiveCalls
 from pytest_crashlens.capture.owners import Owner, Owners
 from pytest_crashlens.model.exchange import Ended, Exchange
@@ -55,6 +52,7 @@ class Recorder:
             clock: seconds; bound here, before a test can freeze the one in the time module.
         """
         self.owners = Owners()
+        self.lanes = Lanes()
         self.faults: list[str] = []
         """Faults of our own, one line each; the code under test never sees them."""
         self._wanted = wanted
@@ -96,7 +94,7 @@ class Recorder:
             request_body=content,
             request_headers=_chosen(headers, REQUEST_HEADERS),
             started=self._clock(),
-            lane=lane(),
+            lane=self.lanes.here(),
             call_site=self.call_site() or self._call_sites.awaited_by(owner.coroutine),
             task=self.owners.task_of(owner),
         )
@@ -247,24 +245,3 @@ def _raised_at(error: BaseException) -> str:
         trace = trace.tb_next
     filename = trace.tb_frame.f_code.co_filename
     return f" ({filename[filename.rfind(os.sep) + 1 :]}:{trace.tb_lineno})"
-
-
-def lane() -> str:
-    """The thread and task of here and now."""
-    task = _asyncio_task() or _trio_task()
-    return f"{get_ident()}:{id(task) if task is not None else ''}"
-
-
-def _asyncio_task() -> Any:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
-
-
-def _trio_task() -> Any:
-    trio = sys.modules.get("trio")
-    try:
-        return trio.lowlevel.current_task() if trio else None
-    except RuntimeError:
-        return None

@@ -17,7 +17,7 @@ from typing import Any
 from pytest_crashlens.capture import sdk_names
 from pytest_crashlens.capture.imports import put
 from pytest_crashlens.capture.owners import Owner
-from pytest_crashlens.capture.recorder import Recorder, lane
+from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.capture.sdk_objects import exchange_of, refusal_of, sdk_of, states_usage
 from pytest_crashlens.model.exchange import Exchange
 
@@ -72,7 +72,7 @@ class SdkMocks:
         new = owner.attempts[start:]
         if not new:
             return False
-        here = lane()
+        here = self.recorder.lanes.here()
         return any(attempt.lane == here for attempt in new)
 
     def add(self, exchange: Exchange) -> bool:

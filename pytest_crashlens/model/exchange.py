@@ -38,7 +38,7 @@ class Exchange:
     """Seconds on a monotonic clock; likewise ``finished``."""
     finished: float | None = None
     lane: str = ""
-    """The thread and task that sent it: retries of one call stay in one lane."""
+    """``thread/loop/task`` that sent it, by which a retry is told from another call."""
     call_site: str | None = None
     """``path:line function`` of the innermost frame of the project."""
     task: str | None = None

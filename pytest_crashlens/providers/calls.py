@@ -177,7 +177,7 @@ def _billed(exchange: Exchange, reading: Reading) -> bool:
 
 def _sent(exchange: Exchange) -> bool:
     """Whether what got no answer may have reached the provider."""
-    if exchange.live is False:  # a mock: it says what would have happened
+    if exchange.live is False and exchange.error:  # a mock says what would have happened
         return exchange.error in _AFTER_SENDING
     return exchange.error not in _NEVER_SENT
 

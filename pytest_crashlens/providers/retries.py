@@ -13,15 +13,16 @@ _RETRIED_STATUSES = frozenset({408, 409, 425, 429})
 def group(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     """The attempts of each call, calls and attempts in the order given.
 
-    An attempt belongs to an earlier call when lane, address and body are the same, the call's
-    last attempt failed and had ended before this one began, and, where the SDK numbers its
-    retries, the numbers follow each other. So three successes are three calls.
+    An attempt belongs to an earlier call when thread, address and body are the same, the call's
+    last attempt failed and had ended before this one began, no other task of the same event loop
+    sent it, and, where the SDK numbers its retries, the numbers follow each other. So three
+    successes are three calls.
     """
     calls: list[list[Exchange]] = []
     retryable: dict[tuple[str, str, bytes], list[list[Exchange]]] = {}
     for exchange in exchanges:
         key = (
-            exchange.lane,
+            exchange.lane.partition("/")[0],
             exchange.url.partition("?")[0],
             blake2b(exchange.request_body, digest_size=16).digest(),
         )
@@ -44,8 +45,17 @@ def _failed(exchange: Exchange) -> bool:
 def _follows(previous: Exchange, exchange: Exchange) -> bool:
     if previous.finished is None or previous.finished > exchange.started:
         return False
+    if not _same_work(previous.lane, exchange.lane):
+        return False
     number = _retry_number(exchange)
     return number == 0 or _retry_number(previous) == number - 1
+
+
+def _same_work(before: str, now: str) -> bool:
+    """Whether one flow of control can have sent both: loops of a thread follow each other."""
+    _, loop_before, task_before = f"{before}//".split("/")[:3]
+    _, loop, task = f"{now}//".split("/")[:3]
+    return loop_before != loop or task_before == task
 
 
 def _retry_number(exchange: Exchange) -> int:

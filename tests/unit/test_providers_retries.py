@@ -139,3 +139,19 @@ def test_every_attempt_is_in_one_call_and_only_failures_are_retried(drawn):
         assert all(one.status in (None, 429, 500) for one in call[:-1])
         assert all(a.finished <= b.started for a, b in pairwise(call))
         assert len({one.lane for one in call}) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "number"),
+    [
+        ("1/5/6", "1/5/6", 1),
+        ("1/5/6", "1/5/7", 2),  # tasks of one loop run side by side
+        ("1/5/6", "1/8/9", 1),  # a loop that asks by asyncio.run(...) each time
+        ("1//", "1/5/6", 1),
+        ("1/5/6", "2/5/6", 2),
+    ],
+)
+def test_one_flow_of_control(before: str, now: str, number: int) -> None:
+    failed = exchange(CHAT, {}, status=500, lane=before, started=0, finished=1)
+    again = exchange(CHAT, {}, status=200, lane=now, started=2, finished=3)
+    assert len(group([failed, again])) == number
