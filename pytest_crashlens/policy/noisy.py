@@ -27,6 +27,13 @@ from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.verdict import Finding
 
 NO_RUNS = RunTotals()
+PRIOR_SPREADS: Mapping[RunMetric, float] = {
+    "output_tokens": DEFAULT_RULE.prior_spread,
+    # what goes in mostly differs by little (a date, a retrieved passage); where agents differ by
+    # more, their own runs tell
+    "input_tokens": 0.10,
+    "calls": 0.10,
+}
 Noise = Mapping[RunMetric, NoiseVerdict]
 
 
@@ -89,8 +96,15 @@ def rules(limits: Limits, runs: RunTotals) -> Iterator[tuple[RunMetric, NoiseRul
         percent = increase.limit(metric)
         if percent is None or metric in increase.by_metric or runs.exact(metric):
             continue
-        floor = 0 if metric == "calls" else limits.min_increase_tokens or 0
-        yield metric, replace(DEFAULT_RULE, min_effect=Fraction(percent) / 100, floor=floor)
+        yield (
+            metric,
+            replace(
+                DEFAULT_RULE,
+                min_effect=Fraction(percent) / 100,
+                floor=0 if metric == "calls" else limits.min_increase_tokens or 0,
+                prior_spread=PRIOR_SPREADS[metric],
+            ),
+        )
 
 
 def suspicious(before: Entry, calls: Sequence[Call], limits: Limits, *, reruns: int) -> bool:

@@ -78,6 +78,10 @@ def test_refused_retries_cost_nothing_and_lost_ones_nobody_knows_what() -> None:
     t.ask(body(CHEAP, [("user", "a")]), attempts=6, unanswered=2)
     assert found(t.calls, "retry_storm").waste_usd is None
 
+    t = traffic()
+    t.ask(body(CHEAP, [("user", "a")]), attempts=6, unanswered=2, status=429)
+    assert found(t.calls, "retry_storm").waste_usd is None
+
 
 def test_attempts_at_the_same_time_or_after_a_long_pause_are_no_storm() -> None:
     for more in ({"at": 0.0}, {"pause": 700.0}):
@@ -142,6 +146,14 @@ def test_tools_that_may_be_polled() -> None:
     tool = t.calls[-1].shape.turns[-2].tool
     assert kinds(t.calls) == {"agent_loop"}
     assert kinds(t.calls, allow_polling=frozenset({tool})) == set()
+
+
+def test_a_cheaper_model_afterwards_is_no_escalation() -> None:
+    t = traffic()
+    for text in ("a", "b"):
+        t.ask(body(DEAR, [("user", text)]), output=100)
+    t.ask(body(CHEAP, [("user", "b")]), output=100, site="app/check.py:2 check")
+    assert kinds(t.calls) == set()
 
 
 def test_one_call_counts_for_one_cause() -> None:

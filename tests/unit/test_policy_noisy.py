@@ -11,14 +11,15 @@ import pytest
 
 from pytest_crashlens.baseline.entry import Entry
 from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.baseline.noise import judge
 from pytest_crashlens.baseline.renewal import renewed
-from pytest_crashlens.baseline.runs import RunTotals
+from pytest_crashlens.baseline.runs import Runs, RunTotals
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.policy.assess import Assessment, Assessor
 from pytest_crashlens.policy.config import Config
 from pytest_crashlens.policy.limits import DEFAULT_LIMITS, Limits, limits_from_marker
-from pytest_crashlens.policy.noisy import Observed, comparisons, run_totals, suspicious
+from pytest_crashlens.policy.noisy import Observed, comparisons, rules, run_totals, suspicious
 from pytest_crashlens.pricing.book import PriceBook
 from tests.unit.entries import BY_ID, call, entry
 
@@ -253,3 +254,22 @@ class TestRenewal:
         before = of_outputs(*FIVE)
         assert renewed(before, entry(live(250))) is None
         assert renewed(before, entry(live(250)), accepted=True) is not None
+
+
+def test_input_that_hardly_varies_is_gated_nearly_as_a_fact() -> None:
+    runs = RunTotals(
+        calls=Runs((1,) * 5),
+        input_tokens=Runs((1000, 1001, 1000, 1002, 1001)),
+        output_tokens=Runs((100,) * 5),
+    )
+    [(metric, rule)] = [
+        found for found in rules(DEFAULT_LIMITS, runs) if found[0] != "output_tokens"
+    ]
+    assert metric == "input_tokens"
+    confirmed = Runs((1400,) * 5)
+    assert judge(runs.input_tokens, confirmed, comparisons=20, planned=4, rule=rule).failed
+    assert (
+        judge(runs.input_tokens, Runs((1400,)), comparisons=20, reruns=4, rule=rule).outcome
+        == "flagged"
+    )
+    assert not judge(runs.input_tokens, Runs((1100,)), comparisons=20, rule=rule).failed

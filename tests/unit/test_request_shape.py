@@ -157,7 +157,7 @@ def test_equal_beginnings() -> None:
     assert one.prefix[:2] == two.prefix[:2]
     assert one.prefix[3] not in two.prefix
     assert chat("short").prefix == ()
-    assert len(chat("x" * 10**6).prefix) == MOST_PREFIXES
+    assert len(chat("x" * 10**6, "y" * 10**5).prefix) == MOST_PREFIXES
     with_tools = chat(start, tools=[{"name": "t" * PREFIX_STEP}])
     assert with_tools.prefix[0] != one.prefix[0]
     assert with_tools.characters > one.characters - 5004
@@ -211,6 +211,13 @@ def test_complaints(text: str) -> None:
 )
 def test_what_is_no_complaint(text: str) -> None:
     assert not complains(text)
+
+
+def test_only_what_is_said_to_the_model_complains() -> None:
+    text = "Your answer was not valid JSON."
+    asked = chat(text, text)
+    assert [turn.complains for turn in asked.turns] == [True, False]
+    assert not shape(system=text).turns[0].complains
 
 
 def test_results_of_tools() -> None:

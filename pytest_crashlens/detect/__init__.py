@@ -1,0 +1,1 @@
+"""Patterns of calls that cost more than they give: pure functions of the calls of a test."""

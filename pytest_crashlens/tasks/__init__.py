@@ -1,0 +1,1 @@
+"""What kind of task a call is, inferred from its request by rules that can be read."""
