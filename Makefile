@@ -11,7 +11,8 @@ OLDER_VENV := .venv-older-sdks
 OLDER_BIN := $(OLDER_VENV)/bin
 OLDER_INSTALLED := $(OLDER_VENV)/.installed
 OLDER_TESTS := tests/integration/test_capture_sdks.py tests/integration/test_gauntlet.py \
-	tests/packaging/test_sdk_clients.py tests/matrix
+	tests/packaging/test_sdk_clients.py tests/integration/test_framework_fakes.py \
+	tests/matrix tests/frameworks
 
 .PHONY: venv demo test test-older-sdks lint clean
 
@@ -42,7 +43,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto
 
 test-older-sdks: $(OLDER_INSTALLED)
-	$(OLDER_BIN)/python -m pytest -n auto $(OLDER_TESTS) \
+	CRASHLENS_FRAMEWORKS=1 $(OLDER_BIN)/python -m pytest -n auto $(OLDER_TESTS) \
 		-k "not gauntlet or config and (swapped or cache_lost or extra_calls)"
 
 lint: $(INSTALLED)

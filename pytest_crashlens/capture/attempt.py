@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pytest_crashlens.model.exchange import Ended, Exchange
 
 BODY_LIMIT = 32 * 1024 * 1024
 """Bytes of a streamed body that are kept; more is passed on but not looked at."""
+
+
+REQUEST_HEADERS = ("content-type", "x-stainless-retry-count")
+RESPONSE_HEADERS = (
+    "content-type",
+    "content-encoding",
+    # in which Bedrock counts the tokens of models whose answers do not
+    "x-amzn-bedrock-input-token-count",
+    "x-amzn-bedrock-output-token-count",
+    "x-amzn-bedrock-cache-read-input-token-count",
+    "x-amzn-bedrock-cache-write-input-token-count",
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -18,7 +30,8 @@ class Attempt:
     method: str
     url: str
     request_body: bytes
-    request_headers: dict[str, str]
+    request_headers: Mapping[str, str] = field(repr=False)
+    """As the client holds them; what an exchange keeps of them is chosen when it is made."""
     started: float
     lane: str
     call_site: str | None
@@ -26,7 +39,7 @@ class Attempt:
     origin: str | None = None
     """Who started the work that sent it, where that had finished already."""
     status: int | None = None
-    response_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     chunks: list[bytes] = field(default_factory=list)
     kept: int = 0
     decode: Callable[[bytes, str], bytes] | None = None
@@ -54,10 +67,10 @@ class Attempt:
         return Exchange(
             method=self.method,
             url=self.url,
-            request_headers=self.request_headers,
+            request_headers=_chosen(self.request_headers, REQUEST_HEADERS),
             request_body=self.request_body,
             status=self.status,
-            response_headers=self.response_headers,
+            response_headers=_chosen(self.response_headers, RESPONSE_HEADERS),
             response_body=body,
             ended=self.ended or "unfinished",
             error=error,
@@ -69,3 +82,7 @@ class Attempt:
             task=self.task,
             origin=self.origin,
         )
+
+
+def _chosen(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: value for name in names if (value := headers.get(name)) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import lru_cache
@@ -16,17 +16,6 @@ from pytest_crashlens.capture.lanes import Lanes
 from pytest_crashlens.capture.live_calls import LiveCallBlocked, LiveCalls
 from pytest_crashlens.capture.owners import Owner, Owners
 from pytest_crashlens.model.exchange import Ended, Exchange
-
-REQUEST_HEADERS = ("content-type", "x-stainless-retry-count")
-RESPONSE_HEADERS = (
-    "content-type",
-    "content-encoding",
-    # in which Bedrock counts the tokens of models whose answers do not
-    "x-amzn-bedrock-input-token-count",
-    "x-amzn-bedrock-output-token-count",
-    "x-amzn-bedrock-cache-read-input-token-count",
-    "x-amzn-bedrock-cache-write-input-token-count",
-)
 
 
 class Recorder:
@@ -92,7 +81,7 @@ class Recorder:
             method=method.upper(),
             url=url,
             request_body=content,
-            request_headers=_chosen(headers, REQUEST_HEADERS),
+            request_headers=headers,
             started=self._clock(),
             lane=self.lanes.here(),
             call_site=self.call_site() or self._call_sites.awaited_by(owner.coroutine),
@@ -115,7 +104,7 @@ class Recorder:
 
     def answered(self, attempt: Attempt, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers have arrived."""
-        attempt.response_headers = _chosen(headers, RESPONSE_HEADERS)
+        attempt.response_headers = headers
         attempt.status = status
         owner = self._unanswered.pop(attempt, None)
         if owner is not None and attempt.live and self.live_calls is not None:
@@ -231,10 +220,6 @@ def _host_of(url: str) -> str:
 
 def _without_query(url: str) -> str:
     return url.partition("?")[0]
-
-
-def _chosen(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    return {name: value for name in names if (value := headers.get(name)) is not None}
 
 
 def _raised_at(error: BaseException) -> str:
