@@ -26,6 +26,7 @@ from pytest_crashlens.policy.assess import Assessment, Assessor
 from pytest_crashlens.policy.config import Severity
 from pytest_crashlens.policy.coverage import stale_finding, uncaptured_text
 from pytest_crashlens.policy.limits import Limits
+from pytest_crashlens.policy.loader import other_projects
 from pytest_crashlens.policy.verdict import Finding, Verdict
 from pytest_crashlens.report.json_report import to_json
 from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
@@ -188,6 +189,9 @@ class Judge:
         )
         calls = list(self._ledger.calls())
         live = [call for call in calls if call.live]
+        if others := self._of_other_projects():
+            self._incomplete |= dict.fromkeys(others)
+            self._unjudged = True
         result = RunResult(
             results=tuple(results),
             session=self._settings.assessor.session(
@@ -282,6 +286,12 @@ class Judge:
             for one in (result.assessment for result in results if result.judged)
         }
         return tuple(moved(changes, {key: e for key, e in entries.items() if key in others}))
+
+    def _of_other_projects(self) -> tuple[str, ...]:
+        if self._settings.baseline_mode != "first run":
+            return ()
+        files = {record.nodeid.partition("::")[0] for record in self._ledger.tests.values()}
+        return other_projects(self._config.rootpath, files)
 
     def _uncaptured_hosts(self) -> Iterator[str]:
         """Provider hosts whose calls are missing from the figures and fail nothing."""

@@ -126,11 +126,23 @@ class _Files(NamedTuple):
 
 
 def _files(config: pytest.Config) -> _Files:
-    folder = project_folder(config.rootpath)
+    folder = project_folder(config.rootpath, _started_for(config))
     path = find_config(folder, _path(config, "crashlens_config"))
     policies = load_config(path) if path else Config()
     named = _path(config, "crashlens_baseline")
     return _Files(folder, policies, named, named or _default_baseline(folder, policies))
+
+
+def _started_for(config: pytest.Config) -> Path:
+    """The folder that holds all the files and folders that pytest is started for."""
+    base = config.invocation_params.dir
+    given = [os.path.abspath(base / arg.partition("::")[0]) for arg in config.args]  # noqa: PTH100
+    try:
+        common = Path(os.path.commonpath(given))
+    except ValueError:  # none, or on several drives
+        return config.rootpath
+    folder = common if common.is_dir() else common.parent
+    return folder if folder.is_relative_to(config.rootpath) else config.rootpath
 
 
 def _names(config: pytest.Config, policies: Config, folder: Path, baseline: Path) -> Keys:

@@ -102,6 +102,7 @@ def write(path: Path, baseline: Baseline) -> bool:
         BaselineError: It cannot be written; the old file is as it was.
     """
     data = baseline.render().encode()
+    path = Path(os.path.realpath(path))  # a link stays a link
     temporary = None
     try:
         if path.exists() and path.read_bytes() == data:
@@ -233,8 +234,8 @@ class _Reader:
         for name in ("provider", "model", "calls"):
             if name not in value:
                 raise self.fail(key, f"{name!r} is missing")
-        if value.get("card") is not None and value["card"] not in cards:
-            raise self.fail(key, f"card {value['card']!r} is not among the file's cards")
+        # two branches that merge well may leave a card to each other: then there is no price
+        card = value.get("card") if value.get("card") in cards else None
         if value.get("usage_source", "provider") not in USAGE_SOURCES:
             raise self.fail(key, f"'usage_source' must be one of {', '.join(USAGE_SOURCES)}")
         kind = Kind(
@@ -242,8 +243,8 @@ class _Reader:
             model=value["model"],
             service_tier=value.get("service_tier"),
             batch=value.get("batch", False),
-            card=value.get("card"),
-            band=value.get("above_input_tokens", 0),
+            card=card,
+            band=value.get("above_input_tokens", 0) if card else 0,
             usage_source=value.get("usage_source", "provider"),
             live=value.get("live", False),
             refused=value.get("refused", False),

@@ -214,7 +214,8 @@ class Assessor:
         blocks = []
         for block in before.blocks:
             if block.kind.card is None and not block.kind.refused:
-                card = self._today(_priced_as(block.kind))
+                priced_as = _priced_as(block.kind)
+                card = self._frozen.get(priced_as) or self._today(priced_as)
                 if card is not None:
                     cards[card.id] = card
                     block = replace(block, kind=replace(block.kind, card=card.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pytest_crashlens.baseline.file import DEFAULT_NAME
@@ -57,18 +58,32 @@ def find_config(rootdir: Path, explicit: Path | None) -> Path | None:
     return found[0] if found else None
 
 
-def project_folder(root: Path) -> Path:
-    """The nearest folder from ``root`` up to its repository's that holds a file of ours.
+def project_folder(root: Path, start: Path | None = None) -> Path:
+    """The nearest folder from ``start`` up to the repository's that holds a file of ours.
 
     Without an ini file pytest takes the folder it is started for as root: started for a subfolder
-    it would otherwise find no baseline, and say that there is none yet.
+    it would otherwise find no baseline, and say that there is none yet. ``start`` may be below
+    ``root``, where a repository holds several projects; without any file it is ``root``.
     """
-    folders = [root, *root.parents]
+    start = start or root
+    folders = [start, *start.parents]
     top = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+    if root in folders:
+        top = max(top, folders.index(root))
     for folder in folders[: top + 1]:
         if any((folder / name).exists() for name in (*PLACES, DEFAULT_NAME)):
             return folder
     return root
+
+
+def other_projects(root: Path, files: Iterable[str]) -> tuple[str, ...]:
+    """Folders with a file of ours below ``root``, which has none: it cannot judge their tests."""
+    folders = {project_folder(root, (root / file).parent) for file in files}
+    return tuple(
+        f"{folder.relative_to(root).as_posix()}/ has a crashlens.yml or a baseline of its own, so "
+        "its tests were not judged: run pytest for that folder alone"
+        for folder in sorted(folders - {root, *root.parents})
+    )
 
 
 def load_config(path: Path) -> Config:

@@ -85,6 +85,8 @@ def project(
 ) -> Project:
     for name, value in server.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("CI", raising=False)
+    for name in ("CI", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly")  # inner runs in their own order
     monkeypatch.setenv("COLUMNS", "80")
     return Project(pytester)

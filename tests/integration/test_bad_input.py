@@ -97,10 +97,6 @@ BASELINES: dict[str, tuple[Callable[[str], bytes], str]] = {
         edited(lambda plain: entry(plain).update(useage=[])),
         "*test_it.py::test_a: unknown key 'useage'; *",
     ),
-    "card that is not there": (
-        edited(lambda plain: plain.update(cards={})),
-        "*test_it.py::test_a: card '*' is not among the file's cards; *",
-    ),
     "nested too deep": (lambda text: b"[" * 100_000, "*.json:*"),
 }
 

@@ -131,7 +131,7 @@ def test_all_models_swapped(gauntlet: Gauntlet) -> None:
     gauntlet.expect(
         plan,
         {"chat", "stream", "claude"},
-        "why: model gpt-4o-mini-2024-07-18 -> gpt-4o-2024-08-06",
+        ": model gpt-4o-mini-2024-07-18 -> gpt-4o-2024-08-06",
     )
 
 
@@ -145,7 +145,7 @@ def test_model_of_a_stream_swapped(gauntlet: Gauntlet) -> None:
     gauntlet.expect(
         changed(THREE, "stream", model="gpt-4o"),
         {"stream"},
-        "why: model gpt-4o-mini-2024-07-18 -> gpt-4o-2024-08-06",
+        ": model gpt-4o-mini-2024-07-18 -> gpt-4o-2024-08-06",
     )
 
 

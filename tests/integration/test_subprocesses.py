@@ -122,9 +122,7 @@ def llm(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def tokens(project: Project, *arguments: str) -> dict[str, list[int]]:
-    result = project.run_apart(
-        "--crashlens-report=json:report.json", "-p", "no:randomly", *arguments
-    )
+    result = project.run_apart("--crashlens-report=json:report.json", *arguments)
     assert result.ret == 0, result.outlines
     report = json.loads((project.path / "report.json").read_text())
     assert report["incomplete"] == []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from typing import Any
 
 FORMS = ("sync", "async", "stream", "async stream", "raw", "parse", "abandoned", "retried")
@@ -27,6 +27,10 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "botocore": ("botocore.client", "botocore.endpoint"),
 }
 """The modules whose patches an adapter is made of."""
+
+
+INSTALLED = {found.metadata["Name"].lower(): found.version for found in distributions()}
+"""Versions by name, read before any test runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +100,8 @@ class Row:
         """Why it cannot be tested here, if so."""
         if not self.package:
             return None
-        try:
-            found = version(self.package)
-        except PackageNotFoundError:
+        found = INSTALLED.get(self.package)
+        if found is None:
             return f"{self.package} is not installed"
         if int(found.partition(".")[0]) != self.major:
             return f"{self.package} {found} is not {self.major}"

@@ -75,5 +75,7 @@ def test_the_other_examples_run(project: Project) -> None:  # noqa: F811
 
 def test_the_readme_has_every_option(project: Project) -> None:  # noqa: F811
     named = set(re.findall(r"`(--(?:no-)?crashlens[\w-]*)", README))
-    told = set(re.findall(r"^ +(--(?:no-)?crashlens[\w-]*)", project.run("--help").stdout.str(), re.M))
+    told = set(
+        re.findall(r"^ +(--(?:no-)?crashlens[\w-]*)", project.run("--help").stdout.str(), re.M)
+    )
     assert named == told

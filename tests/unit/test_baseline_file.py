@@ -126,7 +126,6 @@ CONFLICT = "{\n<<<<<<< HEAD\n}\n=======\n}\n>>>>>>> branch\n"
         (broken(calls=True), r"'calls' must be an integer"),
         (broken(input_tokens=1.5), r"'input_tokens' must be an integer"),
         (broken(calls=...), r"'calls' is missing"),
-        (broken(card="abc"), r"card 'abc' is not among the file's cards"),
         (broken(usage_source="oracle"), r"'usage_source' must be one of provider, "),
         (broken(tokens=1), r"unknown key 'tokens'"),
         (BASELINE.render().replace('"input": "1"', '"input": "3"'), r"edited by hand"),
@@ -168,3 +167,18 @@ def test_a_mangled_baseline_is_read_or_refused(start: int, length: int, put: str
 def test_an_entry_without_calls_is_kept() -> None:
     baseline = Baseline({"t": Entry()}, {})
     assert parse(baseline.render(), "b").entries == {"t": Entry()}
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "shared.json"
+    link = tmp_path / "crashlens-baseline.json"
+    link.symlink_to(real)
+    write(link, Baseline())
+    assert link.is_symlink()
+    assert load(real) == Baseline()
+
+
+def test_a_card_that_a_merge_lost_is_no_price() -> None:
+    [entry] = parse(broken(card="abc"), "b.json").entries.values()
+    block = entry.blocks[0]
+    assert (block.kind.card, block.kind.band) == (None, 0)
