@@ -29,6 +29,7 @@ from pytest_crashlens.policy.limits import Limits, limits_from_marker
 from pytest_crashlens.providers.calls import read_calls
 from pytest_crashlens.providers.hosts import provider_of, serves_models
 from pytest_crashlens.providers.registry import FORMATS, wanted
+from pytest_crashlens.providers.retries import failed, group
 from pytest_crashlens.repeats import Repeats
 from pytest_crashlens.tokens.counting import TokenCounter
 
@@ -50,6 +51,8 @@ class ItemMeasure:
         """All calls of the current attempt, for the fixture."""
         self.unreported: list[Call] = []
         """Of these, the ones no report carries yet."""
+        self.held: list[Exchange] = []
+        """Failed attempts that may be tried again."""
         self.recorded: set[str] = set()
         """Providers of the calls that the test itself recorded."""
         self.settings: dict[str, Any] = {}
@@ -99,6 +102,10 @@ class Measure:
             from pytest_crashlens.children.parent import Children
 
             allowed = live_calls.allowed_hosts if live_calls else None
+            if len(self._formats) > len(FORMATS):
+                self.recorder.faults.append(
+                    "wire formats of a conftest or plugin are not known to other processes"
+                )
             self._children = Children(config.rootpath, self._fingerprint_key, allowed)
 
     def pytest_sessionstart(self) -> None:
@@ -210,7 +217,8 @@ class Measure:
         self._hear_of_children(None)
         if self._children is not None:
             for name, number in self._children.untold().items():
-                fault = f"{number} requests of a process started by {name} were not told to the end"
+                what = "1 request" if number == 1 else f"{number} requests"
+                fault = f"{what} of a process started by {name}: nothing more was told of it"
                 self.recorder.faults.append(fault)
         elsewhere = [self.recorder.owners.late, *self.fixture_owners.all]
         exchanges = [one for owner in elsewhere for one in self.recorder.take_all(owner)]
@@ -233,7 +241,12 @@ class Measure:
             return
         owners = {owner.name: owner for owner in self.fixture_owners.all}
         late = self.recorder.owners.late
-        for name, told in self._children.take(measure.owner.name if measure else "").items():
+        try:
+            found = self._children.take(measure.owner.name if measure else "")
+        except (OSError, ValueError) as fault:
+            self.recorder.fault("hearing of other processes", fault)
+            return
+        for name, told in found.items():
             owner = measure.owner if measure and measure.owner.name == name else owners.get(name)
             if owner is None:
                 told.calls = [replace(call, origin=name) for call in told.calls]
@@ -265,14 +278,20 @@ class Measure:
 
         A stream opened in setup is usually read in the test: it waits for that.
         """
-        self.look(measure, keep_streams=when == "setup")
+        self.look(measure, keep_streams=when == "setup", mid_test=False)
         taken, measure.unreported = measure.unreported, []
         return taken
 
-    def look(self, measure: ItemMeasure, *, keep_streams: bool = True) -> None:
+    def look(
+        self, measure: ItemMeasure, *, keep_streams: bool = True, mid_test: bool = True
+    ) -> None:
         """Read what was captured for the test so far."""
-        calls = self.read(self.recorder.take(measure.owner, keep_streams=keep_streams))
-        calls += measure.owner.take_told()
+        exchanges = measure.held + self.recorder.take(measure.owner, keep_streams=keep_streams)
+        measure.held = []
+        if mid_test:  # what failed last may be tried again: it is one call with what follows
+            measure.held = [one for call in group(exchanges) if failed(call[-1]) for one in call]
+            exchanges = [one for one in exchanges if all(one is not held for held in measure.held)]
+        calls = self.read(exchanges) + measure.owner.take_told()
         measure.calls += calls
         measure.unreported += calls
 

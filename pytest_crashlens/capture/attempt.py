@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -68,7 +69,7 @@ class Attempt:
             method=self.method,
             url=self.url,
             request_headers=_chosen(self.request_headers, REQUEST_HEADERS),
-            request_body=self.request_body,
+            request_body=_unzipped(self.request_body),
             status=self.status,
             response_headers=_chosen(self.response_headers, RESPONSE_HEADERS),
             response_body=body,
@@ -86,3 +87,13 @@ class Attempt:
 
 def _chosen(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     return {name: value for name in names if (value := headers.get(name)) is not None}
+
+
+def _unzipped(body: bytes) -> bytes:
+    """A request's body that the user has compressed."""
+    if not body.startswith(b"\x1f\x8b"):
+        return body
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, BODY_LIMIT)
+    except zlib.error:
+        return body

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from types import FrameType
+from urllib.parse import urlsplit
 
 
 class LiveCallBlocked(BaseException):
@@ -12,6 +16,34 @@ class LiveCallBlocked(BaseException):
     No ``Exception``: SDKs retry those and wrap them, and applications catch them, so that the
     reason would be lost on the way.
     """
+
+
+class _LiveCallBlockedInPool(LiveCallBlocked, Exception):
+    """The same where workers of a ``multiprocessing`` pool die of anything but an Exception.
+
+    Whoever waits for their result would then wait for ever.
+    """
+
+
+_LiveCallBlockedInPool.__name__ = LiveCallBlocked.__name__
+_POOL = os.path.join("multiprocessing", "pool.py")  # noqa: PTH118 - the end of a file's name
+
+
+def blocked(refusal: str) -> LiveCallBlocked:
+    """The exception to raise here and now."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(_POOL):
+            return _LiveCallBlockedInPool(refusal)
+        frame = frame.f_back
+    return LiveCallBlocked(refusal)
+
+
+def proxy_hosts() -> set[str]:
+    """Hosts of the proxies that the environment names: what goes there goes further."""
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    urls = (os.environ.get(name) or os.environ.get(name.upper()) for name in names)
+    return {(urlsplit(url if "//" in url else f"//{url}").hostname or "") for url in urls if url}
 
 
 class LiveCalls:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pytest_crashlens.capture.attempt import Attempt
 from pytest_crashlens.capture.call_site import CallSites
 from pytest_crashlens.capture.lanes import Lanes
-from pytest_crashlens.capture.live_calls import LiveCallBlocked, LiveCalls
+from pytest_crashlens.capture.live_calls import LiveCallBlocked, LiveCalls, blocked, proxy_hosts
 from pytest_crashlens.capture.owners import Owner, Owners
 from pytest_crashlens.model.exchange import Ended, Exchange
 
@@ -128,12 +128,14 @@ class Recorder:
         except Exception as fault:
             self.fault("look-up of a host", fault)
         if refusal is not None:
-            raise LiveCallBlocked(refusal)
+            raise blocked(refusal)
 
     def _reaching(self, host: str) -> str | None:
         if not self._open:
             return None
         going = [one for one in list(self._unanswered) if self._host_of(one.url) == host]
+        if not going and host in proxy_hosts() and (attempt := self._in_flight.get()):
+            going = [attempt] if attempt in self._unanswered else []
         if not going and not self._is_provider(host):
             return None
         owner = self._unanswered.get(going[0]) if going else None
@@ -142,13 +144,15 @@ class Recorder:
             what = f"{going[0].method} {_without_query(going[0].url)}" if going else host
             site = going[0].call_site if going else self._call_sites.here()
             refusal = self.live_calls.refusal(what, site, host, owner.title)
-            owner.refused.append(refusal)
+            (self.owners.late if owner.finished else owner).refused.append(refusal)
             for attempt in going:
                 attempt.error = LiveCallBlocked.__name__  # whatever it is wrapped in further up
             return refusal
         for attempt in going:
             attempt.live = True  # it goes out, whether or not an answer comes
-        if not going and host not in owner.others:
+        if not going and host in owner.others:
+            owner.others.discard(host)  # it was looked up for that request; the next is not
+        elif not going:
             owner.uncaptured[host] = None
         return None
 
@@ -159,18 +163,19 @@ class Recorder:
             self.owners.of_request().others.add(host)
 
     def _refuse_late(self, attempt: Attempt, owner: Owner, live_calls: LiveCalls) -> None:
+        if attempt.error == LiveCallBlocked.__name__:
+            return  # that is told already
         host = self._host_of(attempt.url)
         if not live_calls.allowed(host):
             what = f"{attempt.method} {_without_query(attempt.url)}"
-            owner.refused.append(live_calls.too_late(what, attempt.call_site, owner.title))
+            told = live_calls.too_late(what, attempt.call_site, owner.title)
+            (self.owners.late if owner.finished else owner).refused.append(told)
 
     def end(self, attempt: Attempt, ended: Ended, error: BaseException | None = None) -> None:
         """The attempt is over; the first ending counts."""
         owner = self._unanswered.pop(attempt, None)
-        if owner is not None and isinstance(error, RuntimeError) and _of_closed_loop(error):
-            # a pooled connection of a loop that is gone: clients try a new one at once
-            with suppress(ValueError):
-                owner.attempts.remove(attempt)
+        if owner is not None and attempt.live and self.live_calls is not None:
+            self._refuse_late(attempt, owner, self.live_calls)  # it went out, whatever came back
         if attempt.ended is None:
             attempt.ended = ended
             attempt.finished = self._clock()
@@ -207,11 +212,6 @@ class Recorder:
     def close(self) -> None:
         """Record nothing more (a wrapper that could not be removed stays harmless)."""
         self._open = False
-
-
-def _of_closed_loop(error: RuntimeError) -> bool:
-    text = str(error)
-    return "loop is closed" in text or "different event loop" in text or "different loop" in text
 
 
 def _host_of(url: str) -> str:

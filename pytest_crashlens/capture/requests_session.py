@@ -136,6 +136,8 @@ def _body(request: Any) -> bytes:
     body = request.body
     if isinstance(body, str):
         return body.encode()
+    if isinstance(body, io.BytesIO):
+        return body.getvalue()
     return bytes(body) if isinstance(body, bytes | bytearray) else b""
 
 

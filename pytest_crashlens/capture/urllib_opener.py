@@ -7,6 +7,7 @@ server that wants a password pass again, from within, and are part of the reques
 from __future__ import annotations
 
 import functools
+import io
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,7 @@ class _Reader:
                 asked = self._request_class(asked, data)
             elif data is None:
                 data = asked.data
+            data = data.getvalue() if isinstance(data, io.BytesIO) else data
             body = bytes(data) if isinstance(data, bytes | bytearray) else b""
             method = asked.get_method() if data is None else getattr(asked, "method", None)
             headers = {name.lower(): str(value) for name, value in asked.header_items()}

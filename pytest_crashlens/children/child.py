@@ -13,13 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pytest_crashlens.capture.attempt import Attempt
 from pytest_crashlens.capture.call_site import CallSites
 from pytest_crashlens.capture.install import interposition
 from pytest_crashlens.capture.live_calls import LiveCalls
 from pytest_crashlens.capture.owners import Owner
 from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.children.spool import ENVIRONMENT, OWNER, RUNNING, Orders, SpoolFile
-from pytest_crashlens.model.exchange import Exchange
+from pytest_crashlens.model.exchange import Ended, Exchange
 from pytest_crashlens.providers.calls import Count, Counter, read_calls
 from pytest_crashlens.providers.hosts import serves_models
 from pytest_crashlens.providers.registry import wanted
@@ -40,13 +41,14 @@ class TellingRecorder(Recorder):
         self._spool: SpoolFile | None = None
         self._known: dict[str, Owner] = {}
         self._held: dict[str, list[Exchange]] = {}
-        self._telling = threading.Lock()
+        self._telling = threading.RLock()
         self._news = threading.Event()
         self._interposition = interposition(self)
 
     def start(self) -> None:
         """Record from now on."""
-        self.owners.at_work(self._of_name(self._started_by)).__enter__()
+        self._at_work_here = self.owners.at_work(self._of_name(self._started_by))
+        self._at_work_here.__enter__()
         self._interposition.install()
 
     def begin(
@@ -54,6 +56,7 @@ class TellingRecorder(Recorder):
     ) -> Any:
         """As in a test, and the parent knows that something is to come."""
         if not self._wanted(method, url):
+            self._saw_other(url)
             return None
         owner = self._of_name(self._at_work())
         with self.owners.at_work(owner):
@@ -62,6 +65,14 @@ class TellingRecorder(Recorder):
             self._tell(owner.name, begun=1)
             self._news.set()
         return begun
+
+    def end(self, attempt: Attempt, ended: Ended, error: BaseException | None = None) -> None:
+        """As in a test, and told at once: a pool may stop this process the next moment."""
+        super().end(attempt, ended, error)
+        try:
+            self.tell()
+        except Exception as fault:
+            self.fault("telling of a call", fault)
 
     def _at_work(self) -> str:
         """Whoever started this process; the work of a fixture's server is that of its askers."""
@@ -82,8 +93,8 @@ class TellingRecorder(Recorder):
                 self._spool = SpoolFile(self._folder)
                 threading.Thread(target=self._keep_telling, name="crashlens", daemon=True).start()
             self._spool.tell(owner, **what)
-        except OSError:
-            pass  # the folder is gone: nobody listens any more
+        except (OSError, RuntimeError):
+            pass  # the folder is gone, so nobody listens; or no thread can be started any more
 
     def _keep_telling(self) -> None:
         while self._news.wait():
@@ -107,7 +118,7 @@ class TellingRecorder(Recorder):
                 if rest:
                     self._held[name] = rest
                 waiting = waiting or bool(rest or owner.attempts)
-                if known or owner.uncaptured or owner.refused:
+                if known or owner.uncaptured or owner.refused or self.faults:
                     self._tell_calls(owner, known)
         return waiting
 
@@ -121,9 +132,10 @@ class TellingRecorder(Recorder):
         for owner in self._known.values():
             owner.attempts.clear()
             owner.uncaptured.clear()
+            owner.refused.clear()
         self._spool = None
         self._held.clear()
-        self._telling = threading.Lock()
+        self._telling = threading.RLock()
         self._news = threading.Event()
         self.faults.clear()
         _tell_at_exit(self)

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,8 +64,9 @@ class Children:
         """``owner`` starts the processes from now on."""
         self._running = owner.name if owner else ""
         self._set(OWNER, self._running or "no test")
-        with self._open(os.path.join(self._orders.folder, RUNNING), "w", encoding="utf-8") as file:  # noqa: PTH118 - Path opens by itself
-            file.write(self._running)
+        path = os.path.join(self._orders.folder, RUNNING)  # noqa: PTH118 - Path opens by itself
+        with suppress(OSError), self._open(path, "w", encoding="utf-8") as file:
+            file.write(self._running)  # no matter if a test has deleted the temporary files
 
     def take(self, waiting_for: str) -> dict[str, Told]:
         """What was told since the last time, by owner; waits a while for one of them."""

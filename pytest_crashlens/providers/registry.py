@@ -20,6 +20,7 @@ from pytest_crashlens.providers.gemini_embeddings import (
     VertexEmbeddings,
 )
 from pytest_crashlens.providers.gemini_interactions import GeminiInteractions
+from pytest_crashlens.providers.hosts import serves_models
 from pytest_crashlens.providers.huggingface import HuggingFaceInference
 from pytest_crashlens.providers.mistral import MistralAgents, MistralFIM, MistralOCR
 from pytest_crashlens.providers.ollama import OllamaChat, OllamaEmbeddings, OllamaGenerate
@@ -91,7 +92,21 @@ def identify(
     for known in formats:
         if known.matches(method, path) and (request := known.request(exchange)):
             return known, request
-    return None
+    return None if exchange.request_body else _by_answer(exchange, method, path, formats)
+
+
+def _by_answer(
+    exchange: Exchange, method: str, path: str, formats: Sequence[WireFormat]
+) -> tuple[WireFormat, Request] | None:
+    """The same of a request whose body was sent from a stream or file, so that nobody has it."""
+    if exchange.status is None or exchange.status >= 300:
+        return None
+    request = Request(body={}, model=None)
+    matching = [known for known in formats if known.matches(method, path)]
+    for known in matching:
+        if read(known, exchange, request).usage.stated:
+            return known, request
+    return (matching[0], request) if matching and serves_models(exchange.host) else None
 
 
 def read(known: WireFormat, exchange: Exchange, request: Request) -> Reading:

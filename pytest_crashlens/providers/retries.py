@@ -33,11 +33,12 @@ def group(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
             calls.append(attempts)
         attempts.append(exchange)
         still = [known for known in waiting if known is not attempts]
-        retryable[key] = [*still, attempts] if _failed(exchange) else still
+        retryable[key] = [*still, attempts] if failed(exchange) else still
     return calls
 
 
-def _failed(exchange: Exchange) -> bool:
+def failed(exchange: Exchange) -> bool:
+    """Whether the attempt is of a kind that clients try again."""
     status = exchange.status
     return status is None or status in _RETRIED_STATUSES or status >= 500
 
