@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_crashlens.baseline.entry import Entry
 from pytest_crashlens.baseline.file import Baseline
-from pytest_crashlens.baseline.moved import Moved, moved
 from pytest_crashlens.baseline.stale import Extent
 from pytest_crashlens.cost_failure import CostFailure
 from pytest_crashlens.extent import RunExtent, stale_in
@@ -21,10 +19,11 @@ from pytest_crashlens.measure import REST, measures_mocks
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.ledger import Ledger, TestRecord
 from pytest_crashlens.model.phase_usage import PhaseUsage
+from pytest_crashlens.oddities import moved_usage, runs_without_calls, uncaptured_hosts
 from pytest_crashlens.policy.anchor import Anchored
 from pytest_crashlens.policy.assess import Assessment, Assessor
 from pytest_crashlens.policy.config import Severity
-from pytest_crashlens.policy.coverage import stale_finding, uncaptured_text
+from pytest_crashlens.policy.coverage import stale_finding
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.loader import other_projects
 from pytest_crashlens.policy.verdict import Finding, Verdict
@@ -143,6 +142,7 @@ class Judge:
             uncaptured=tuple(record.uncaptured),
             refused=record.refused,
             observed=self._settings.live.observed(record),
+            runs=record.runs,
         )
         owner = self._keys.setdefault(key, record.nodeid)
         if owner != record.nodeid:
@@ -189,9 +189,15 @@ class Judge:
         )
         calls = list(self._ledger.calls())
         live = [call for call in calls if call.live]
-        if others := self._of_other_projects():
-            self._incomplete |= dict.fromkeys(others)
-            self._unjudged = True
+        if self._settings.baseline_mode == "first run":
+            files = {record.nodeid.partition("::")[0] for record in self._ledger.tests.values()}
+            if others := other_projects(self._config.rootpath, files):
+                self._incomplete |= dict.fromkeys(others)
+                self._unjudged = True
+        known = self._settings.baseline if self._settings.baseline_mode == "compared" else None
+        hosts = uncaptured_hosts(self._ledger, self._assessments)
+        if not self._settings.assessor.names_uncaptured:
+            hosts = iter(())
         result = RunResult(
             results=tuple(results),
             session=self._settings.assessor.session(
@@ -204,12 +210,13 @@ class Judge:
             baseline=self._update(results, extent, stale, ended=ended),
             may_fail=self._settings.may_fail,
             late=tuple(self._ledger.late),
-            moved=self._moved(results, stale),
-            incomplete=(*self._incomplete, *self._uncaptured_hosts(), *self._ledger.faults),
+            moved=moved_usage(known, results, stale) if known else (),
+            incomplete=(*self._incomplete, *hosts, *self._ledger.faults),
             unjudged=self._unjudged,
             notices=(
                 *self._settings.notices,
                 *self._hint(results),
+                *runs_without_calls(self._ledger),
                 *self._settings.spend.keep(live, self._settings.assessor.cost_today),
             ),
             libraries=tuple(self._ledger.libraries),
@@ -276,35 +283,6 @@ class Judge:
             results.append(Result(assessment=assessment, outcome=outcome, judged=judged))
         return results
 
-    def _moved(self, results: Sequence[Result], stale: tuple[str, ...]) -> tuple[Moved, ...]:
-        if self._settings.baseline_mode != "compared" or self._settings.baseline is None:
-            return ()
-        entries = self._settings.baseline.entries
-        others = entries.keys() - {result.assessment.key for result in results} - {*stale}
-        changes = {
-            one.key: (one.comparison.before if one.comparison else Entry(), one.now)
-            for one in (result.assessment for result in results if result.judged)
-        }
-        return tuple(moved(changes, {key: e for key, e in entries.items() if key in others}))
-
-    def _of_other_projects(self) -> tuple[str, ...]:
-        if self._settings.baseline_mode != "first run":
-            return ()
-        files = {record.nodeid.partition("::")[0] for record in self._ledger.tests.values()}
-        return other_projects(self._config.rootpath, files)
-
-    def _uncaptured_hosts(self) -> Iterator[str]:
-        """Provider hosts whose calls are missing from the figures and fail nothing."""
-        if not self._settings.assessor.names_uncaptured:
-            return
-        for record in self._ledger.tests.values():
-            assessment = self._assessments.get(record.nodeid)
-            if assessment is None or assessment.comparison is None:
-                for host in record.uncaptured:
-                    yield f"{record.nodeid}: {uncaptured_text(host)}"
-        for host in self._ledger.uncaptured:
-            yield f"outside of tests: {uncaptured_text(host)}"
-
     def _fixture_results(self) -> list[Result]:
         """Fixtures that outlive a test, and what tests' teardowns added: judged by the session."""
         results = []
@@ -355,8 +333,9 @@ class Judge:
             return status
         stored = settings.baseline or Baseline()
         way = settings.live.way(settings.update, results, self._config.args)
+        whole = not (self._incomplete or self._ledger.faults)
         status = write_snapshot(
-            settings.baseline_path, stored, results, status, ended=ended, way=way
+            settings.baseline_path, stored, results, status, ended=ended, whole=whole, way=way
         )
         generated = self.extent.generated(self._ledger, self._names)
         return replace(

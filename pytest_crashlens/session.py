@@ -315,13 +315,18 @@ def _header(
 
 
 def _anchored(policies: Config, baseline: Path) -> tuple[Anchored | None, tuple[str, ...]]:
-    """What costs were at the anchor; or why nobody can tell, which fails no run."""
+    """What costs were at the anchor; or why nobody can tell, where that is only to be told."""
     if policies.anchor is None:
         return None, ()
     try:
         return find_anchored(policies.anchor, baseline), ()
     except CrashlensError as error:
-        return None, (f"warning: creep is not judged: {error}",)
+        if not policies.anchor.blocks:
+            return None, (f"warning: creep is not judged: {error}",)
+        raise pytest.UsageError(
+            f"crashlens: creep cannot be judged: {error}. Fetch the whole history and its tags, or "
+            "say 'severity: warn' under anchor: in crashlens.yml"
+        ) from None
 
 
 def _notices(policies: Config) -> tuple[str, ...]:

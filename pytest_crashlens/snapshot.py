@@ -41,6 +41,7 @@ def write_snapshot(
     status: BaselineStatus,
     *,
     ended: bool,
+    whole: bool,
     way: UpdateWay,
 ) -> BaselineStatus:
     """Merge the news among ``results`` into the file.
@@ -51,6 +52,7 @@ def write_snapshot(
         results: what ran.
         status: what is known of the file so far, with the keys that are stale.
         ended: whether the run came to its end; only then an empty file is begun.
+        whole: whether all of its calls are known; an entry is not lowered by calls that were lost.
         way: what the command line says.
 
     Returns:
@@ -58,7 +60,7 @@ def write_snapshot(
     """
     entries: dict[str, Entry] = {}
     cards: dict[str, RateCard] = {}
-    kept_back = []
+    kept_back, lowered = [], []
     for result in results:
         assessment = result.assessment
         if way.new_only and assessment.key in stored.entries:
@@ -69,6 +71,9 @@ def write_snapshot(
             continue
         if assessment.verdict.failed:
             kept_back.append(assessment.key)
+            continue
+        if not whole and before is not None and entry.calls < before.calls:
+            lowered.append(assessment.key)
             continue
         if before is None or entry.blocks is not before.blocks:
             accepted = assessment.accepted or assessment.key in way.anew
@@ -97,6 +102,15 @@ def write_snapshot(
         written=tuple(entries),
         kept_back=tuple(kept_back),
         deleted=deleted,
+        error=_not_lowered(status.name, lowered) if lowered else None,
+    )
+
+
+def _not_lowered(name: str, keys: Sequence[str]) -> str:
+    number = "1 entry" if len(keys) == 1 else f"{len(keys)} entries"
+    return (
+        f"{name}: {number} not lowered, as calls of this run may be lost (see incomplete): "
+        f"{', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}"
     )
 
 

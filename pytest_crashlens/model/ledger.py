@@ -20,6 +20,8 @@ class TestRecord:
     """Calls of setup and test function, an inner list for each time the test was run."""
     runs: list[tuple[Call, ...]] = field(default_factory=list)
     """Calls of each passed run where a test is measured several times, else of the last one."""
+    silent_runs: int = 0
+    """Runs that made no call although the first one had: they are not among ``runs``."""
     again: bool = False
     """Whether another run is to follow the last one that passed."""
     teardown: list[Call] = field(default_factory=list)
@@ -42,8 +44,8 @@ class TestRecord:
     @property
     def calls(self) -> tuple[Call, ...]:
         """Calls of the last attempt: what is judged; of several runs those of the middle one."""
-        if self.outcome == "passed" and len(self.runs) > 1:
-            return sorted(self.runs, key=_size)[(len(self.runs) - 1) // 2]
+        if self.outcome == "passed" and (len(self.runs) > 1 or self.silent_runs):
+            return sorted(self.runs, key=size)[(len(self.runs) - 1) // 2]
         return tuple(self.attempts[-1]) if self.attempts else ()
 
     @property
@@ -61,6 +63,7 @@ class TestRecord:
         self.teardown, self.torn_down = [], False
         if self.outcome == "passed" and not self.again:
             self.runs.clear()  # it is somebody else who runs it again
+            self.silent_runs = 0
         if not self.runs:
             self.uncaptured, self.refused = {}, []
 
@@ -69,7 +72,10 @@ class TestRecord:
         self.outcome = outcome
         if outcome == "passed":
             self.again = again
-            self.runs.append(tuple(self.attempts[-1]))
+            if self.runs and self.runs[0] and not self.attempts[-1]:
+                self.silent_runs += 1  # its answers are cached: that is not what a run costs
+            else:
+                self.runs.append(tuple(self.attempts[-1]))
 
 
 class Ledger:
@@ -127,7 +133,7 @@ class Ledger:
         for worker, name in self._set_up:
             key = name.rpartition(SET_UP)[0]
             calls = self._fixtures.get((worker, name), [])
-            if key not in found or _size(calls) > _size(found[key]):
+            if key not in found or size(calls) > size(found[key]):
                 found[key] = calls
         return found
 
@@ -140,5 +146,6 @@ class Ledger:
         yield from self.late
 
 
-def _size(calls: Sequence[Call]) -> tuple[int, int]:
+def size(calls: Sequence[Call]) -> tuple[int, int]:
+    """By which runs are told apart: calls, then tokens."""
     return len(calls), sum(call.usage.total_tokens for call in calls)

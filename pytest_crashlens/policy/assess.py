@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from functools import partial
@@ -11,6 +11,7 @@ from pytest_crashlens.baseline.compare import Comparison
 from pytest_crashlens.baseline.entry import Entry, Kind, entry_of
 from pytest_crashlens.baseline.file import Baseline
 from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.ledger import size
 from pytest_crashlens.model.money import EXACT
 from pytest_crashlens.policy.config import Config
 from pytest_crashlens.policy.coverage import refused_findings, uncaptured_findings
@@ -102,6 +103,7 @@ class Assessor:
         uncaptured: Collection[str] = (),
         refused: Collection[str] = (),
         observed: Observed | None = None,
+        runs: Sequence[Sequence[Call]] = (),
     ) -> Assessment:
         """Compare and judge the calls of one passed test.
 
@@ -114,6 +116,8 @@ class Assessor:
             uncaptured: provider hosts it looked up without a request that was seen.
             refused: its live calls that were refused, a sentence each.
             observed: its live runs, where noise is to be judged.
+            runs: the calls of each of several runs, of which ``calls`` is the middle one: limits
+                hold for all of them, and what noise cannot explain is judged by the dearest.
         """
         before = self._baseline.entries.get(key) if self._baseline else None
         assessment = self.describe(key, nodeid, calls, before)
@@ -124,11 +128,14 @@ class Assessor:
         limits = self._config.limits_for(place, marker)
         absolute = refused_findings(refused)
         absolute += self._uncaptured(uncaptured, expected=before is not None and before.calls > 0)
-        absolute += within_limits(calls, limits, self.cost_today)
+        every = runs if len(runs) > 1 else [calls]
+        absolute += _once(within_limits(run, limits, self.cost_today) for run in every)
         accepting = self._updating and not (self._new_only and before is not None)
         relative: list[Finding] = []
         if comparison is not None:
-            relative = against_baseline(comparison, limits)
+            dearest = max(every, key=size)
+            worst = self.describe(key, nodeid, dearest, before).comparison or comparison
+            relative = against_baseline(worst if len(every) > 1 else comparison, limits)
             if observed is not None:
                 noise = judge_noise(comparison, observed, limits)
                 relative = with_noise(relative, noise, comparison, observed, limits)
@@ -136,8 +143,9 @@ class Assessor:
         elif self._baseline is not None and calls:
             relative = [_missing(assessment.now)]
         for rule in self._config.rules:
-            absolute += by_rule(
-                rule, calls, self.cost_today, comparison=None if accepting else comparison
+            compared = None if accepting else comparison
+            absolute += _once(
+                by_rule(rule, run, self.cost_today, comparison=compared) for run in every
             )
         if accepting:
             shrunk = comparison is not None and shrank(
@@ -221,6 +229,18 @@ class Assessor:
                     block = replace(block, kind=replace(block.kind, card=card.id))
             blocks.append(block)
         return replace(before, blocks=tuple(blocks))
+
+
+def _once(found: Iterable[Sequence[Finding]]) -> list[Finding]:
+    """The findings of several runs, each kind of breach by the run where it is worst."""
+    worst: dict[tuple[str, str | None, str | None, str], Finding] = {}
+    for findings in found:
+        for one in findings:
+            key = one.kind, one.metric, one.policy, one.text
+            known = worst.get(key)
+            if known is None or (one.now or 0) > (known.now or 0):
+                worst[key] = one
+    return list(worst.values())
 
 
 PricedAs = tuple[str, str | None, str | None, bool]

@@ -286,6 +286,9 @@ def _one_line(run: RunResult, width: int) -> list[Line]:
     for result in run.failed:
         if result.fixture:
             lines.append((_fixture_headline(result), "bad"))
+    for finding in run.session.findings:
+        if finding.blocks:
+            lines.append((f"session: {sentence(finding)}", "bad"))
     lines += _total_lines(run, width) if seen else []
     if run.baseline.mode == "first run" and seen:
         return [*lines, ("no baseline yet: nothing was compared", "warn")]

@@ -210,6 +210,11 @@ def test_creep_in_a_run(project, capsys):
     assert project.run("test_it.py::test_other").ret == 0
     project.write("crashlens.yml", config.replace("v1", "nope"))
     result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR, "not known is no pass"
+    result.stderr.fnmatch_lines(["*creep cannot be judged: anchor nope: *"])
+    warning = config.replace("v1", "nope").replace('"25%"}', '"25%", severity: warn}')
+    project.write("crashlens.yml", warning)
+    result = project.run()
     assert result.ret == 0
     result.stdout.fnmatch_lines(["warning: creep is not judged: anchor nope: *"])
 

@@ -410,3 +410,51 @@ def test_wrong_numbers(project: Project, flags: list[str], words: str) -> None:
     result = project.run(*flags)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {words}"])
+
+
+RUNS = """
+import pytest
+
+RUN = []
+
+
+@pytest.mark.crashlens(max_calls=2)
+def test_dear_at_first(crashlens):
+    RUN.append(1)
+    for _ in range(3 if len(RUN) == 1 else 1):
+        crashlens.record(
+            provider="openai", model="gpt-4o-mini", input_tokens=9, output_tokens=9, live=True
+        )
+"""
+
+CACHED = """
+import functools
+
+
+@functools.cache
+def answer(record):
+    record(provider="openai", model="gpt-4o-mini", input_tokens=9, output_tokens=9, live=True)
+
+
+def test_cached(crashlens, monkeypatch):
+    answer(ALWAYS.setdefault("record", crashlens.record))
+
+
+ALWAYS = {}
+"""
+
+
+def test_limits_hold_for_every_run(project: Project) -> None:
+    project.write("test_it.py", RUNS)
+    result = project.run(UPDATE, "--crashlens-repeat", "3")
+    assert states(result) == {"test_dear_at_first"}
+    result.stdout.fnmatch_lines(["*calls of this test over the limit (3 > 2)*"])
+    assert project.baseline["tests"] == {}
+
+
+def test_runs_of_cached_answers_do_not_count(project: Project) -> None:
+    project.write("test_it.py", CACHED)
+    result = project.run(UPDATE, "--crashlens-repeat", "3")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["note: test_it.py::test_cached made no call when it was run*"])
+    assert [block["calls"] for block in project.usage("test_it.py::test_cached")] == [1]

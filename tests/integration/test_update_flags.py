@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from pytest_crashlens.capture import httpx_family
 from tests.integration.conftest import Project
-from tests.integration.planned import plan, states, write_tests
+from tests.integration.planned import plan, states, write_client, write_tests
 from tests.integration.test_baseline_updates import inputs
 
 UPDATE = "--crashlens-update-baseline"
@@ -240,3 +241,21 @@ def test_without_calls(case):
     result = project.run()
     result.stdout.no_fnmatch_line("*generated id*")
     result.stdout.no_fnmatch_line("*Are answers cached*")  # it is the same test: its name moved
+
+
+def test_entries_are_not_lowered_by_calls_that_were_lost(project: Project) -> None:
+    write_client(project)
+    project.write("test_it.py", "from llm import call\n\n\ndef test_a():\n    call(100)\n")
+    project.update()
+    before = project.baseline_path.read_bytes()
+    broken = pytest.MonkeyPatch()
+    try:
+        broken.setattr(httpx_family, "_is_own_app", lambda client, url: 1 / 0)
+        result = project.run("--crashlens-update-baseline")
+    finally:
+        broken.undo()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["crashlens-baseline.json: 1 entry not lowered, as calls of this run may be lost *test_a"]
+    )
+    assert project.baseline_path.read_bytes() == before

@@ -27,6 +27,7 @@ PYTEST_ROOMS = (
     "fixture_owners",
     "keys",
     "snapshot",
+    "oddities",
     "cost_failure",
     "live_runs",
     "repeats",
@@ -41,7 +42,7 @@ PYTEST_ROOMS = (
 )
 """Each may use the flow and the rooms before it."""
 
-MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture", "keys", "snapshot", "live_runs"}
+MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture", "keys", "snapshot", "oddities", "live_runs"}
 AT_START = {"report": {"tabulate"}}
 """Dependencies that a room loads with itself: tables are made while tests run, where none may be
 imported for the first time."""
