@@ -64,10 +64,14 @@ class LastRunKeeper:
         entries: dict[str, Entry] = {}
         cards: dict[str, RateCard] = {}
         changes = []
+        owners: dict[str, Assessment] = {}
+        for result in run.results:
+            if result.judged:  # of tests that share a key, the baseline's entry is the first one's
+                owners.setdefault(result.assessment.key, result.assessment)
         for result in _unwritten(run):
-            assessment = result.assessment
-            entries[assessment.key] = assessment.now
-            cards |= assessment.cards
+            owner = owners[result.assessment.key]
+            entries[owner.key] = owner.now
+            cards |= owner.cards
             changes.append(_change(result))
         known: Mapping[str, Entry] = stored.entries if stored else {}
         stale = run.baseline.stale
@@ -83,6 +87,12 @@ class LastRunKeeper:
             now=Baseline().merged(entries, {**(stored.cards if stored else {}), **cards}),
             stale=stale,
             renames=renamed({key: known[key] for key in stale}, missing),
+            # stale entries are listed as such, until they are deleted
+            session=tuple(
+                finding.text
+                for finding in run.session.findings
+                if finding.blocks and finding.kind != "stale"
+            ),
         )
 
 

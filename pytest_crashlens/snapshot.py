@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_crashlens.baseline.entry import Entry
-from pytest_crashlens.baseline.file import Baseline, load, write
+from pytest_crashlens.baseline.file import Baseline, load, locked, write
 from pytest_crashlens.baseline.noise import RECOMMENDED_RUNS
 from pytest_crashlens.baseline.renewal import renewed
 from pytest_crashlens.errors import BaselineError
@@ -81,19 +81,20 @@ def write_snapshot(
         entries[assessment.key] = entry
         cards |= assessment.cards
     try:
-        current = load(path) or Baseline()
-        if way.new_only:
-            entries = {key: e for key, e in entries.items() if key not in current.entries}
-        # what another process wrote anew meanwhile is not the stale entry
-        deleted = tuple(
-            key
-            for key in (status.stale if way.prune else ())
-            if key in current.entries and current.entries[key] == stored.entries[key]
-        )
-        merged = current.without(deleted).merged(entries, cards)
-        # tests without calls have a baseline too: an empty one
-        if entries or deleted or (ended and not path.exists()):
-            write(path, merged)
+        with locked(path):
+            current = load(path) or Baseline()
+            if way.new_only:
+                entries = {key: e for key, e in entries.items() if key not in current.entries}
+            # what another process wrote anew meanwhile is not the stale entry
+            deleted = tuple(
+                key
+                for key in (status.stale if way.prune else ())
+                if key in current.entries and current.entries[key] == stored.entries[key]
+            )
+            merged = current.without(deleted).merged(entries, cards)
+            # tests without calls have a baseline too: an empty one
+            if entries or deleted or (ended and not path.exists()):
+                write(path, merged)
     except BaselineError as error:
         return replace(status, error=str(error))
     return replace(

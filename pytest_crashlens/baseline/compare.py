@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pytest_crashlens.baseline.causes import Cause, causes
-from pytest_crashlens.baseline.entry import Entry
+from pytest_crashlens.baseline.entry import Block, Entry
 from pytest_crashlens.baseline.pairs import (
     by_model,
     cost_at,
@@ -53,7 +53,45 @@ class Comparison:
     @property
     def basis_changed(self) -> bool:
         """Counts rest on something else than before and cannot be compared as if equal."""
-        return bool(self.before.calls and self.now.calls) and self.before.bases != self.now.bases
+        if not (self.before.calls and self.now.calls):
+            return False
+        return self.before.bases != self.now.bases or self.basis_moved
+
+    @property
+    def basis_moved(self) -> bool:
+        """Whether fewer calls rest on one basis and more on another; more calls alone is none."""
+        before, now = calls_by_basis(self.before), calls_by_basis(self.now)
+        moves = [now.get(basis, 0) - before.get(basis, 0) for basis in before.keys() | now.keys()]
+        return any(move < 0 for move in moves) and any(move > 0 for move in moves)
+
+    @property
+    def output_varies(self) -> bool:
+        """Whether the output of live calls is left out of what is compared as a fact.
+
+        Not where replayed calls went live: in a sum with live output nothing would judge theirs.
+        """
+        if not self.live:
+            return False
+        live, replayed = (
+            [
+                sum(
+                    block.calls
+                    for block in entry.blocks
+                    if block.kind.live is live and not block.kind.refused
+                )
+                for entry in (self.before, self.now)
+            ]
+            for live in (True, False)
+        )
+        return not (live[1] > live[0] and replayed[1] < replayed[0])
+
+    def only(self, wanted: Callable[[Block], bool]) -> Comparison:
+        """Of some blocks alone."""
+        before, now = (
+            replace(entry, blocks=tuple(block for block in entry.blocks if wanted(block)))
+            for entry in (self.before, self.now)
+        )
+        return replace(self, before=before, now=now)
 
     def reversed(self) -> Comparison:
         """From now back to before."""
@@ -65,17 +103,18 @@ class Comparison:
 
     def judged_costs(self) -> tuple[Cost, Cost]:
         """USD before and now of all that does not vary: of live calls only the input."""
-        if not self.live:
+        if not self.output_varies:
             return self.costs()
         return self._without_live_output(self.before), self._without_live_output(self.now)
 
     def judged_output(self) -> tuple[int, int]:
         """Output tokens before and now of all that does not vary."""
+        varies = self.output_varies
         before, now = (
             sum(
                 block.usage.output_tokens or 0
                 for block in entry.blocks
-                if not (self.live and block.kind.live)
+                if not (varies and block.kind.live)
             )
             for entry in (self.before, self.now)
         )
@@ -134,6 +173,15 @@ class Comparison:
 
 
 _NO_OUTPUT: dict[str, int | None] = {**dict.fromkeys(OUTPUT_FIELDS), "output_tokens": 0}
+
+
+def calls_by_basis(entry: Entry) -> dict[str, int]:
+    """How many answered calls rest on each basis."""
+    calls: dict[str, int] = {}
+    for block in entry.blocks:
+        if not block.kind.refused:
+            calls[block.kind.basis] = calls.get(block.kind.basis, 0) + block.calls
+    return calls
 
 
 def _unknown_by_model(entry: Entry) -> dict[str, int]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ from pytest_crashlens.pricing.card import RateCard
 VERSION = 1
 DEFAULT_NAME = "crashlens-baseline.json"
 REGENERATE = "pytest --crashlens-update-baseline"
+LOCK_WAIT = 10.0
+"""Seconds to wait for another process that writes."""
+LOCK_STALE = 60.0
+"""Seconds after which a lock is that of a process which was killed."""
+LOCK_STEP = 0.02
 
 _BLOCK_FIELDS: dict[str, type] = {
     "provider": str,
@@ -124,6 +130,47 @@ def write(path: Path, baseline: Baseline) -> bool:
             "Name a writable file with --crashlens-baseline=PATH"
         ) from None
     return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone with the file at ``path``, so that what two processes read, change and write adds up.
+
+    Around load, merge and write. Others are waited for, up to a limit; where no lock can be had,
+    there is none: a write in one step is still no broken file.
+    """
+    path = Path(os.path.realpath(path))
+    lock = path.with_name(f".{path.name}.lock")
+    ours = _lock(lock)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if ours is not None and lock.stat().st_ino == ours:  # else: another has taken it over
+                lock.unlink()
+
+
+def _lock(lock: Path) -> int | None:
+    """The number of the lock file that is ours now; None: there is none."""
+    end = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            with suppress(OSError):
+                if time.time() - lock.stat().st_mtime > LOCK_STALE:
+                    lock.unlink()  # its process was killed
+                    continue
+        except OSError:
+            return None
+        else:
+            try:
+                return os.fstat(descriptor).st_ino
+            finally:
+                os.close(descriptor)
+        if time.monotonic() > end:
+            return None
+        time.sleep(LOCK_STEP)
 
 
 def parse(text: str, name: str) -> Baseline:

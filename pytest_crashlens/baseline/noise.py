@@ -9,12 +9,12 @@ and fails when all runs together are too far off for chance among all tests of t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from pytest_crashlens.baseline.runs import NO_RUNS, RUN_METRICS, Runs, RunTotals
+from pytest_crashlens.baseline.runs import NO_RUNS, RUN_METRICS, RunMetric, Runs, RunTotals
 from pytest_crashlens.baseline.student import quantile, tail
 
 RECOMMENDED_RUNS = 5
@@ -55,6 +55,14 @@ class NoiseRule:
 
 
 DEFAULT_RULE = NoiseRule()
+METRIC_RULES: Mapping[RunMetric, NoiseRule] = {
+    "output_tokens": DEFAULT_RULE,
+    # what goes in mostly differs by little (a date, a retrieved passage); where agents differ by
+    # more, their own runs tell
+    "input_tokens": replace(DEFAULT_RULE, prior_spread=0.10),
+    "calls": replace(DEFAULT_RULE, prior_spread=0.10, floor=0),
+}
+"""The rule of each metric, where no limit of the test says otherwise."""
 
 Outcome = Literal[
     "no_runs",  # nothing to compare
@@ -322,12 +330,14 @@ def update(
     comparisons: int = 1,
     wanted: int = RECOMMENDED_RUNS,
     rule: NoiseRule = DEFAULT_RULE,
+    rules: Mapping[RunMetric, NoiseRule] | None = None,
 ) -> tuple[UpdateAction, RunTotals]:
     """What an update of the baseline does with the runs of a live entry.
 
     The entry is left alone while what was seen is within tolerance (neither proven higher nor
-    lower), except that runs are added until there are as many as ``wanted``. Beyond tolerance the
-    stored ones are those of another test: they are forgotten.
+    lower), except that runs are added until there are as many as ``wanted``; none that chance
+    hardly explains, which may be those of changed code. Beyond tolerance the stored ones are those
+    of another test: they are forgotten.
 
     Args:
         stored: The entry's runs; of another model, number of blocks or basis: none.
@@ -336,17 +346,25 @@ def update(
         comparisons: As in :func:`judge`.
         wanted: Runs to gather; never more than ``KEPT_RUNS``.
         rule: Levels and floors.
+        rules: Those of single metrics; ``rule`` holds for the others.
     """
     if not seen:
         return "keep", stored
     if not stored or accepted:
         return "replace", seen
     varying = [metric for metric in RUN_METRICS if not stored.exact(metric)]
-    for metric in varying:
-        verdict = judge(stored.of(metric), seen.of(metric), comparisons=comparisons, rule=rule)
-        if verdict.outcome in ("increased", "decreased"):
-            return "replace", seen
-    if len(stored) >= min(wanted, KEPT_RUNS):
+    outcomes = {
+        judge(
+            stored.of(metric),
+            seen.of(metric),
+            comparisons=comparisons,
+            rule=(rules or {}).get(metric, rule),
+        ).outcome
+        for metric in varying
+    }
+    if outcomes & {"increased", "decreased"}:
+        return "replace", seen
+    if outcomes != {"within_noise"} or len(stored) >= min(wanted, KEPT_RUNS):
         return "keep", stored
     return "add", stored + seen
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pytest_crashlens.baseline.entry import Entry, Kind
-from pytest_crashlens.baseline.noise import RECOMMENDED_RUNS, update
-from pytest_crashlens.baseline.runs import RUN_METRICS, RunTotals
+from pytest_crashlens.baseline.noise import METRIC_RULES, RECOMMENDED_RUNS, NoiseRule, update
+from pytest_crashlens.baseline.runs import RUN_METRICS, RunMetric, RunTotals
 
 
 def renewed(
@@ -16,11 +17,12 @@ def renewed(
     accepted: bool = False,
     comparisons: int = 1,
     wanted: int = RECOMMENDED_RUNS,
+    rules: Mapping[RunMetric, NoiseRule] = METRIC_RULES,
 ) -> Entry | None:
     """The entry to write; None: ``stored`` stays as it is.
 
-    While the test is within tolerance its figures stay, and runs are added until there are as many
-    as ``wanted``.
+    While the test is within tolerance its figures stay, and runs that chance explains are added
+    until there are as many as ``wanted``.
 
     Args:
         stored: The entry in the file.
@@ -28,6 +30,7 @@ def renewed(
         accepted: A change that fails is accepted, or the test was asked for by its name.
         comparisons: Noisy comparisons of this run.
         wanted: Runs to gather.
+        rules: Levels and floors of each metric.
     """
     same = _shape(stored, now) == _shape(now, stored)
     if not now.runs:  # not known as a whole: nothing is learnt from it
@@ -43,6 +46,7 @@ def renewed(
         accepted=accepted,
         comparisons=comparisons,
         wanted=wanted,
+        rules=rules,
     )
     if action == "keep":
         return None

@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
 from pytest_crashlens.baseline.entry import Block, Entry
 
 _FIXTURE = "fixture:"
 _TEARDOWN = "teardown:"
+_OF_A_FOLDER = ("conftest.py", "__init__.py")
+"""Files whose fixtures are for the tests below their folder; those of others may be imported."""
+_TEST_FILES = ("test_*.py", "*_test.py")
+"""As pytest has it by default; others are known by their tests' entries."""
 MOST_COMPARED = 50
 """Names that are looked at for one rename; beyond, the usage is that of too many tests."""
 
@@ -45,17 +51,52 @@ def stale_keys(
     """
     if extent.partial:
         return ()
-    return tuple(key for key in entries if _is_gone(key, extent, exists))
+    keys = tuple(entries)
+    unseen = frozenset(_unseen_files(keys, extent, exists))
+    return tuple(key for key in keys if _is_gone(key, extent, exists, unseen))
 
 
-def _is_gone(key: str, extent: Extent, exists: Callable[[str], bool]) -> bool:
-    if key.startswith(_FIXTURE):  # tests of any file may use it
-        return extent.everything and extent.all_passed and key not in extent.keys
+def _unseen_files(keys: Iterable[str], extent: Extent, exists: Callable[[str], bool]) -> set[str]:
+    """Files of tests that are there and were not looked at (a conftest.py may ignore them)."""
+    tests = (key.removeprefix(_TEARDOWN) for key in keys if not key.startswith(_FIXTURE))
+    files = {test.partition("::")[0] for test in tests if "::" in test and test not in extent.keys}
+    return {file for file in files - extent.whole_files if exists(file)}
+
+
+def _is_gone(
+    key: str, extent: Extent, exists: Callable[[str], bool], unseen: frozenset[str]
+) -> bool:
+    if key.startswith(_FIXTURE):
+        asked = extent.everything and extent.all_passed and key not in extent.keys
+        return asked and _is_asked_for_no_more(key.removeprefix(_FIXTURE), extent, exists, unseen)
     test = key.removeprefix(_TEARDOWN)
     if test in extent.keys:
         return False
     file = test.partition("::")[0]
     return file in extent.whole_files or (extent.everything and not exists(file))
+
+
+def _is_asked_for_no_more(
+    fixture: str, extent: Extent, exists: Callable[[str], bool], unseen: frozenset[str]
+) -> bool:
+    """Whether all tests that may use ``fixture`` (``place::name``) were looked at."""
+    place = PurePosixPath(fixture.partition("::")[0])
+    folder = PurePosixPath()
+    if place.suffix == ".py":
+        if str(place) in extent.whole_files or not exists(str(place)):
+            return True
+        if any(fnmatchcase(place.name, pattern) for pattern in _TEST_FILES):
+            return False  # it is there, and was not looked at
+        if place.name in _OF_A_FOLDER:
+            folder = place.parent
+    elif exists(str(place)):
+        folder = place
+    # else the module of a plugin: tests of any file may use it
+    if any(folder in PurePosixPath(file).parents for file in unseen):
+        return False
+    return folder == PurePosixPath() or any(
+        folder in PurePosixPath(file).parents for file in extent.whole_files
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_crashlens.baseline.difference import usd_change
 from pytest_crashlens.baseline.entry import Entry
-from pytest_crashlens.baseline.file import Baseline, load, write
+from pytest_crashlens.baseline.file import Baseline, load, locked, write
 from pytest_crashlens.baseline.revisions import GitError, Repository
 from pytest_crashlens.baseline.stale import Rename
 from pytest_crashlens.cli.project import Project, select, shown
@@ -175,22 +175,26 @@ class LastState:
             BaselineError: It cannot be read or written; nothing is changed.
         """
         path = self.last.baseline_path
-        current = load(path) or Baseline()  # read again: another may have written meanwhile
-        entries = dict(current.entries)
-        for old, new in (rename or {}).items():
-            entries[new] = entries.pop(old)
-        for key in remove:
-            entries.pop(key, None)
-        accepted = {key: replace(self.last.now.entries[key], reason=reason) for key in accept}
-        merged = replace(current, entries=entries).merged(accepted, self.last.now.cards)
-        written = write(path, merged)
+        with locked(path):
+            current = load(path) or Baseline()  # read again: another may have written meanwhile
+            entries = dict(current.entries)
+            for old, new in (rename or {}).items():
+                entries[new] = entries.pop(old)
+            for key in remove:
+                entries.pop(key, None)
+            accepted = {key: replace(self.last.now.entries[key], reason=reason) for key in accept}
+            merged = replace(current, entries=entries).merged(accepted, self.last.now.cards)
+            written = write(path, merged)
         done = {*accept, *(rename or {}).values()}
         gone = {*remove, *(rename or {})}
         self.stored = merged
         self.last = replace(
             self.last,
             baseline_digest=digest_of(path),
-            changes=tuple(one for one in self.last.changes if one.key not in done),
+            # of tests that share a key, only the first one's change is done
+            changes=tuple(
+                one for one in self.last.changes if one.key not in done or not one.acceptable
+            ),
             renames=tuple(
                 one for one in self.last.renames if one.old not in gone and one.new not in done
             ),

@@ -61,7 +61,7 @@ def add_to(commands: Any) -> None:
 
 
 def _check(given: argparse.Namespace) -> int:
-    from pytest_crashlens.baseline.file import parse, write
+    from pytest_crashlens.baseline.file import locked, parse, write
     from pytest_crashlens.errors import BaselineError
 
     project = find_project(given)
@@ -77,16 +77,43 @@ def _check(given: argparse.Namespace) -> int:
     except BaselineError as error:
         problems.append(Problem("unreadable", str(error)))
     if baseline is not None:
+        lost = list(_lost_cards(baseline, data))
         form = list(_form(project, baseline, data))
-        if form and given.fix:
-            write(project.path, baseline.merged({}, {}))
+        # written anew, entries would not even name the card that they lost
+        if form and given.fix and not lost:
+            with locked(project.path):
+                current = parse(project.path.read_bytes().decode(), project.name)
+                write(project.path, current.merged({}, {}))
             form, fixed = [], True
+        problems += lost
         problems += form
         problems += _without_file(project, baseline)
         problems += _creep(project, baseline)
     problems += _leftovers(project.path)
     _say(given, project, baseline, problems, fixed=fixed)
     return 1 if any(problem.blocks for problem in problems) else 0
+
+
+def _lost_cards(baseline: Baseline, data: bytes) -> Iterator[Problem]:
+    """Cards that entries name and the file has not: what they priced has no price."""
+    from pytest_crashlens.baseline.file import REGENERATE
+
+    for card_id, keys in sorted(_users_of_lost_cards(baseline, data).items()):
+        more = f" and {plural(len(keys) - 1, 'other')}" if len(keys) > 1 else ""
+        text = (
+            f"card {card_id} is not in the file, so {keys[0]}{more} cannot be priced (a merge gone "
+            f"wrong?); restore it from version control, or run {REGENERATE}"
+        )
+        yield Problem("lost card", text)
+
+
+def _users_of_lost_cards(baseline: Baseline, data: bytes) -> dict[str, list[str]]:
+    users: dict[str, list[str]] = {}
+    for key, entry in sorted(json.loads(data)["tests"].items()):
+        named = {block.get("card") for block in entry["usage"]} - {None, *baseline.cards}
+        for card_id in sorted(named):
+            users.setdefault(card_id, []).append(key)
+    return users
 
 
 def _form(project: Project, baseline: Baseline, data: bytes) -> Iterator[Problem]:
@@ -97,11 +124,12 @@ def _form(project: Project, baseline: Baseline, data: bytes) -> Iterator[Problem
         if card_id not in used:
             text = f"card {card_id} ({card.provider}/{card.model}) is used by no test{fix}"
             yield Problem("unused card", text)
-    wrong = list(_wrong_costs(baseline, data))
+    lost = {key for keys in _users_of_lost_cards(baseline, data).values() for key in keys}
+    wrong = [one for one in _wrong_costs(baseline, data) if one[0] not in lost]
     for key, stated, right in wrong:
         text = f"{key}: cost_usd is {stated}, its tokens and card make {right}{fix}"
         yield Problem("cost", text)
-    if not wrong and baseline.render().encode() != data:
+    if not wrong and not lost and baseline.render().encode() != data:
         yield Problem(
             "form", f"{project.name}: is not as we write it (order, spaces, line ends){fix}"
         )

@@ -116,9 +116,11 @@ def select(keys: Iterable[str], named: Sequence[str], folder: Path) -> list[str]
         return keys
     chosen: dict[str, None] = {}
     for name in named:
+        if not name.strip():
+            raise NoSuchKey("an empty name is that of no entry; name a test, a file or a folder")
         found = [key for key in keys if _names(name, key)]
-        if not found:
-            path, separator, rest = name.partition("::")
+        path, separator, rest = name.partition("::")
+        if not found and path:
             relative = PurePath(os.path.relpath(path, folder)).as_posix()
             found = [key for key in keys if _names(f"{relative}{separator}{rest}", key)]
         if not found:

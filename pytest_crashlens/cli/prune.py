@@ -68,11 +68,12 @@ def _stale(given: argparse.Namespace) -> int:
 
 def remove(path: Path, keys: list[str]) -> None:
     """Delete the entries ``keys`` from the file, and the cards that nobody uses any more."""
-    from pytest_crashlens.baseline.file import Baseline, load, write
+    from pytest_crashlens.baseline.file import Baseline, load, locked, write
 
-    current = load(path) or Baseline()
-    kept = {key: entry for key, entry in current.entries.items() if key not in set(keys)}
-    write(path, replace(current, entries=kept).merged({}, {}))
+    with locked(path):
+        current = load(path) or Baseline()
+        kept = {key: entry for key, entry in current.entries.items() if key not in set(keys)}
+        write(path, replace(current, entries=kept).merged({}, {}))
 
 
 def _say(given: argparse.Namespace, name: str, keys: list[str]) -> int:

@@ -21,7 +21,7 @@ terminal it asks for each; else nothing is changed."""
 EPILOG = """\
 exit codes:
   0  nothing is left to decide
-  1  something is
+  1  something is, or the run failed as a whole (a budget, creep, a shift)
   2  no last run, or one that does not tell any more: incomplete, of another
      commit, or of a baseline that has changed since (--force overrides)
 """
@@ -49,6 +49,8 @@ class _Open:
     proposals: list[Proposal]
     renames: list[Rename]
     stale: list[str]
+    session: tuple[str, ...] = ()
+    """What failed the run as a whole: told, and never asked."""
 
     @property
     def number(self) -> int:
@@ -66,11 +68,11 @@ def _review(given: argparse.Namespace) -> int:
     elif left.number and not given.no_input and sys.stdin.isatty() and sys.stdout.isatty():
         _ask(state, left)
         left = _open(state, force=given.force)
-        say_all([_end(state, left)])
+        say_all([*_session_lines(left), _end(state, left)])
     else:
         say_all(_lines(left))
         say_all([_end(state, left)])
-    return 1 if left.number else 0
+    return 1 if left.number or left.session else 0
 
 
 def _open(state: LastState, *, force: bool) -> _Open:
@@ -80,6 +82,7 @@ def _open(state: LastState, *, force: bool) -> _Open:
         proposals=[one for one in state.proposals((), force=force) if one.key not in moved],
         renames=renames,
         stale=[key for key in state.stale() if key not in {one.old for one in renames}],
+        session=state.last.session,
     )
 
 
@@ -88,7 +91,11 @@ def _lines(left: _Open) -> list[str]:
     for rename in left.renames:
         lines += [_rename_line(rename), f"  crashlens accept --rename {rename.old} {rename.new}"]
     lines += [_stale_line(key) for key in left.stale]
-    return lines
+    return [*lines, *_session_lines(left)]
+
+
+def _session_lines(left: _Open) -> list[str]:
+    return [f"failed the run: {text}" for text in left.session]
 
 
 def _accept_line(one: Proposal) -> str:
@@ -109,6 +116,11 @@ def _stale_line(key: str) -> str:
 
 def _end(state: LastState, left: _Open) -> str:
     if not left.number:
+        if left.session:
+            return (
+                f"{state.name}: nothing to accept, but the run failed as a whole; "
+                "mend it and run the tests again"
+            )
         return f"{state.name}: nothing is left to decide"
     ways = []
     if any(one.refused is None for one in left.proposals):
@@ -174,4 +186,5 @@ def _plain(state: LastState, left: _Open) -> dict[str, Any]:
             for one in left.renames
         ],
         "stale": left.stale,
+        "session": list(left.session),
     }

@@ -2,13 +2,14 @@
 
 ``anchor:`` in crashlens.yml names a commit, tag or day of the repository and how far the tests may
 have risen since. Held against it is each test that both baselines have (with the usual floor, so
-that a few tokens are no rise), and their sum: new tests are no creep.
+that a few tokens are no rise), and their sum: new tests are no creep. Dollars are compared where
+both sides have a whole price, else tokens; what cannot be compared is named.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -79,27 +80,52 @@ class Anchored:
         common = {key: entry for key, entry in entries.items() if key in then.entries}
         now = recarded(Baseline(common, cards), then)
         risen: dict[str, tuple[Decimal, Decimal]] = {}
+        longer: dict[str, tuple[Decimal, Decimal]] = {}
+        no_price, unknown = [], []
         sides: tuple[list[Cost], list[Cost]] = [], []
         for key, entry in now.items():
             before = then.entries[key]
             # the output of live answers varies: it is no creep
-            costs = Comparison(before=before, now=entry, cards=known).judged_costs()
-            for side, cost in zip(sides, costs, strict=True):
-                side.append(cost)
-            if costs[0].usd is None or costs[1].usd is None:
+            comparison = Comparison(before=before, now=entry, cards=known)
+            costs = comparison.judged_costs()
+            if all(cost.status == "priced" for cost in costs):
+                for side, cost in zip(sides, costs, strict=True):
+                    side.append(cost)
+                pair = costs[0].usd or Decimal(0), costs[1].usd or Decimal(0)
+                if self._exceeds(*pair, _floor(before, pair[0])):
+                    risen[key] = pair
                 continue
-            pair = costs[0].usd, costs[1].usd
-            if self._exceeds(*pair, _floor(before, pair[0])):
-                risen[key] = pair
+            if before.unknown_calls or entry.unknown_calls:
+                unknown.append(key)
+                continue
+            if costs[0].status == "priced":
+                no_price.append(key)
+            pair = _tokens(comparison)
+            if self._exceeds(*pair, Decimal(DEFAULT_LIMITS.min_increase_tokens or 0)):
+                longer[key] = pair
         findings = []
         if risen:
-            findings.append(self._finding(_words(risen), None))
+            findings.append(self._finding(_words(risen, format_usd), None))
+        if longer:
+            words = _words(longer, lambda tokens: f"{tokens:,f}")
+            findings.append(self._finding(f"tokens (not all is priced) of {words}", None))
         sums = [sum_costs(side).usd for side in sides]
         if sums[0] is not None and sums[1] is not None:
             pair = sums[0], sums[1]
             if self._exceeds(*pair, Decimal(0)):
-                findings.append(self._finding(f"sum of {len(now):,} tests", pair))
-        return tuple(findings)
+                findings.append(self._finding(f"sum of {len(sides[0]):,} tests", pair))
+        return (
+            *findings,
+            *self._uncompared(no_price, "no whole price now: only their tokens were compared"),
+            *self._uncompared(unknown, "calls of unknown usage: not compared"),
+        )
+
+    def _uncompared(self, keys: list[str], fault: str) -> tuple[Finding, ...]:
+        if not keys:
+            return ()
+        number = "1 test has" if len(keys) == 1 else f"{len(keys):,} tests have"
+        text = f"creep since {self.anchor.at}: {number} {fault}: {_some(sorted(keys))}"
+        return (Finding(kind="creep", text=text, blocks=False),)
 
     def _exceeds(self, before: Decimal, now: Decimal, floor: Decimal) -> bool:
         with localcontext(EXACT):
@@ -140,15 +166,25 @@ def _floor(before: Entry, usd: Decimal) -> Decimal:
         return usd / tokens * (DEFAULT_LIMITS.min_increase_tokens or 0) if tokens else Decimal(0)
 
 
-def _words(risen: Mapping[str, tuple[Decimal, Decimal]]) -> str:
+def _tokens(comparison: Comparison) -> tuple[Decimal, Decimal]:
+    """All that does not vary, before and now."""
+    before, now = (entry.usage.input_tokens or 0 for entry in (comparison.before, comparison.now))
+    output = comparison.judged_output()
+    return Decimal(before + output[0]), Decimal(now + output[1])
+
+
+def _words(risen: Mapping[str, tuple[Decimal, Decimal]], amount: Callable[[Decimal], str]) -> str:
     def rise(key: str) -> Decimal:
         with localcontext(EXACT):
             return risen[key][0] - risen[key][1]
 
     named = [
-        f"{key} {format_usd(risen[key][0])} -> {format_usd(risen[key][1])} "
-        f"({percent_change(*risen[key])})"
+        f"{key} {amount(risen[key][0])} -> {amount(risen[key][1])} ({percent_change(*risen[key])})"
         for key in sorted(risen, key=lambda key: (rise(key), key))
     ]
+    return _some(named)
+
+
+def _some(named: list[str]) -> str:
     more = len(named) - TESTS_NAMED
     return ", ".join(named[:TESTS_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -30,7 +30,7 @@ TOP_KEYS = (
     "anchor",
     "max_accept_increase",
 )
-ENOUGH = ("policies", "limits", "paths")
+ENOUGH = ("policies", "limits", "paths", "anchor")
 """A file needs one of these to say anything about costs."""
 INTERVALS = ("daily", "weekly", "monthly")
 

@@ -2,7 +2,8 @@
 
 Output always does; calls and input do once runs of the same code had other numbers of them. The
 fixed percentage stays where it is a fact (calls and input that never varied) and where a limit
-names the metric. What varies fails only if both speak: the percentage and the rule.
+names the metric. Output that varies fails by the rule alone; calls and input by the percentage,
+unless the rule takes it for noise: where it cannot tell, they may be no more than some run had.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fractions import Fraction
 from pytest_crashlens.baseline.compare import Comparison
 from pytest_crashlens.baseline.entry import Entry, entry_of
 from pytest_crashlens.baseline.noise import (
-    DEFAULT_RULE,
+    METRIC_RULES,
     NoiseRule,
     NoiseVerdict,
     SuiteVerdict,
@@ -27,13 +28,6 @@ from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.verdict import Finding
 
 NO_RUNS = RunTotals()
-PRIOR_SPREADS: Mapping[RunMetric, float] = {
-    "output_tokens": DEFAULT_RULE.prior_spread,
-    # what goes in mostly differs by little (a date, a retrieved passage); where agents differ by
-    # more, their own runs tell
-    "input_tokens": 0.10,
-    "calls": 0.10,
-}
 Noise = Mapping[RunMetric, NoiseVerdict]
 
 
@@ -99,10 +93,9 @@ def rules(limits: Limits, runs: RunTotals) -> Iterator[tuple[RunMetric, NoiseRul
         yield (
             metric,
             replace(
-                DEFAULT_RULE,
+                METRIC_RULES[metric],
                 min_effect=Fraction(percent) / 100,
                 floor=0 if metric == "calls" else limits.min_increase_tokens or 0,
-                prior_spread=PRIOR_SPREADS[metric],
             ),
         )
 
@@ -145,7 +138,11 @@ def with_noise(
     limits: Limits,
 ) -> list[Finding]:
     """What ``fixed`` percentages found and noise cannot explain, and what the rule finds."""
-    found = [one for one in fixed if not _is_noise(one, noise, comparison, limits)]
+    found = [
+        _beyond_runs(one, noise, comparison)
+        for one in fixed
+        if not _is_noise(one, noise, comparison, limits)
+    ]
     output = noise.get("output_tokens")
     if output is not None:
         found += _of_output(output, comparison.before.runs.output_tokens, observed)
@@ -191,9 +188,36 @@ def _is_noise(finding: Finding, noise: Noise, comparison: Comparison, limits: Li
     verdict = noise.get(metric) if metric else None
     if metric is None or verdict is None or verdict.failed or not verdict.runs:
         return False
+    if _above_all(verdict, comparison.before.runs.of(metric)):
+        return False
     if _replayed(comparison.now, metric) > _replayed(comparison.before, metric):
         return False  # that part is a fact
     return finding.metric != "input cost" or not _dearer_input(comparison, limits)
+
+
+def _above_all(verdict: NoiseVerdict, stored: Runs) -> bool:
+    """Whether it is more than any run had, and chance may explain it or may not."""
+    return verdict.outcome == "inconclusive" and verdict.seen > max(stored)
+
+
+def _beyond_runs(finding: Finding, noise: Noise, comparison: Comparison) -> Finding:
+    """The finding, with the runs that all lie below where noise was asked and could not tell."""
+    metric = _METRICS.get(finding.metric or "") if finding.kind == "increase" else None
+    verdict = noise.get(metric) if metric else None
+    if metric is None or verdict is None:
+        return finding
+    stored = comparison.before.runs.of(metric)
+    if not _above_all(verdict, stored):
+        return finding
+    lie = f"{min(stored):,}..{max(stored):,} {metric.replace('_', ' ')}"
+    return replace(
+        finding,
+        text=f"{finding.text}: the {len(stored)} stored runs lie in {lie}",
+        # once is enough where the cost follows from the tokens
+        evidence=None
+        if finding.metric == "input cost"
+        else f"{len(stored)} runs in the baseline lie in {lie}",
+    )
 
 
 _METRICS: Mapping[str, RunMetric] = {

@@ -115,10 +115,13 @@ def _check_limits(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
         fields["max_increase"].error(
             "off limits nothing in a rule; to switch the gate off, write it under limits or paths"
         )
-    if rule.per == "call":
-        for key in ("max_calls", "max_increase"):
-            if key in fields:
-                fields[key].error("cannot be held against one call; use per: test or per: session")
+    if rule.per == "call" and "max_calls" in fields:
+        fields["max_calls"].error("cannot be held against one call; use per: test or per: session")
+    if rule.per in ("call", "session") and "max_increase" in fields:
+        what = "one call" if rule.per == "call" else "the session"
+        fields["max_increase"].error(
+            f"cannot be held against {what}: the baseline is one of tests; use per: test"
+        )
     bound, limit = rule.input_tokens_max, rule.limits.max_input_tokens
     if rule.per_of("max_input_tokens") == "call" and bound and limit and bound <= limit:
         fields["max_input_tokens"].error(

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from typing import Literal
 
-from pytest_crashlens.baseline.compare import Comparison
+from pytest_crashlens.baseline.compare import Comparison, calls_by_basis
+from pytest_crashlens.baseline.entry import Entry
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.money import EXACT, format_usd
 from pytest_crashlens.policy.config import Per, Rule
 from pytest_crashlens.policy.limits import DEFAULT_LIMITS, METRICS, Limits, Metric
 from pytest_crashlens.policy.model_names import first_match
+from pytest_crashlens.policy.scope import call_names, in_scope
 from pytest_crashlens.pricing.card import Cost
 
 FindingKind = Literal[
@@ -103,10 +105,8 @@ def against_baseline(comparison: Comparison, limits: Limits) -> list[Finding]:
         findings.append(
             Finding(
                 kind="basis_changed",
-                text=(
-                    f"token counts cannot be compared: {_words(before.bases)} in the baseline, "
-                    f"{_words(now.bases)} now"
-                ),
+                text=f"token counts cannot be compared: {_words(before, now)} in the baseline, "
+                f"{_words(now, before)} now",
             )
         )
     if models := comparison.more_unknown():
@@ -187,7 +187,7 @@ def _cost_increase(
     if before.usd is None or now.usd is None:
         return []  # nothing unpriced has grown
     if _exceeds(before.usd, now.usd, percent, _cost_floor(comparison, limits, before.usd)):
-        name = "cost" if named or not comparison.live else "input cost"
+        name = "cost" if named or not comparison.output_varies else "input cost"
         return [_more(name, before.usd, now.usd, f"+{percent:f} %")]
     # a changed model is judged by what the baseline's own tokens cost: no floor, no noise
     models = comparison.models_cost()
@@ -202,7 +202,7 @@ def _cost_floor(comparison: Comparison, limits: Limits, usd: Decimal) -> Decimal
     if limits.min_increase_cost is not None:
         return limits.min_increase_cost
     usage = comparison.before.usage
-    tokens = (usage.input_tokens or 0) if comparison.live else usage.total_tokens
+    tokens = (usage.input_tokens or 0) if comparison.output_varies else usage.total_tokens
     with localcontext(EXACT):
         return usd / tokens * (limits.min_increase_tokens or 0) if tokens else Decimal(0)
 
@@ -325,7 +325,8 @@ def by_rule(
         findings += _sums(matching, _limits_per(rule, "test"), cost_of, f"this test{task}")
         if comparison is not None and rule.limits.max_increase is not None:
             own = replace(rule.limits.over(DEFAULT_LIMITS), max_increase=rule.limits.max_increase)
-            findings += against_baseline(comparison, own)
+            compared, of = in_scope(rule, matching, comparison)
+            findings += [replace(f, text=f.text + of) for f in against_baseline(compared, own)]
     return [replace(f, kind="policy", policy=rule.policy, blocks=rule.blocks) for f in findings]
 
 
@@ -351,7 +352,7 @@ def _sums(calls: Sequence[Call], limits: Limits, cost_of: CostOf, where: str) ->
 
 def _banned(rule: Rule, calls: Iterable[Call]) -> Iterable[tuple[Call, str]]:
     for call in calls:
-        pattern = first_match(rule.disallowed_models, _names(call))
+        pattern = first_match(rule.disallowed_models, call_names(call))
         if pattern is not None:
             yield call, pattern
 
@@ -376,19 +377,20 @@ def _applies(rule: Rule, call: Call) -> bool:
         tokens = call.usage.input_tokens
         if tokens is not None and tokens > rule.input_tokens_max:
             return False
-    return rule.covers_model(_names(call))
+    return rule.covers_model(call_names(call))
 
 
-def _names(call: Call) -> Sequence[str | None]:
-    models = (call.model_requested, call.model_returned)
-    return (*models, *(f"{call.provider}/{model}" for model in models if model))
-
-
-def _words(bases: frozenset[str]) -> str:
+def _words(entry: Entry, other: Entry) -> str:
+    """What the counts rest on, with the calls where both sides rest on the same."""
     names = {
         "exact": "the provider's",
         "counted": "counted by tokenizer",
         "estimated": "estimated",
         "unknown": "unknown",
     }
-    return " + ".join(name for basis, name in names.items() if basis in bases)
+    calls = calls_by_basis(entry) if entry.bases == other.bases else {}
+    return " + ".join(
+        f"{name} of {calls[basis]} calls" if basis in calls else name
+        for basis, name in names.items()
+        if basis in entry.bases
+    )

@@ -27,6 +27,8 @@ The contract with who reads it (``crashlens accept``, ``review``, ``prune --stal
 - ``stale`` are entries whose tests are gone for certain; ``renames`` pairs of a stale key and a
   new one (among the changes) with the same usage: to accept one is to write ``new`` and to drop
   ``old``.
+- ``session`` are the sentences of what failed the run though no test did (a budget, creep, a shift
+  of the whole suite): only another run can tell that it is mended.
 """
 
 from __future__ import annotations
@@ -88,6 +90,8 @@ class LastRun:
     """Entries of the changes, and their cards."""
     stale: tuple[str, ...] = ()
     renames: tuple[Rename, ...] = ()
+    session: tuple[str, ...] = ()
+    """What failed the run as a whole, in words: nothing of it can be accepted."""
 
     @property
     def complete(self) -> bool:
@@ -178,6 +182,7 @@ def to_plain(run: LastRun, place: Path) -> dict[str, Any]:
             {"old": one.old, "new": one.new, "calls": one.calls, "tokens": one.tokens}
             for one in run.renames
         ],
+        "session": list(run.session),
     }
 
 
@@ -230,6 +235,7 @@ def from_plain(plain: Mapping[str, Any], place: Path) -> LastRun:
             Rename(_text(each["old"]), _text(each["new"]), int(each["calls"]), int(each["tokens"]))
             for each in plain["renames"]
         ),
+        session=_texts(plain.get("session", [])),
     )
 
 

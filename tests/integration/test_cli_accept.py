@@ -233,3 +233,44 @@ def test_a_report_of_a_run_can_be_compared(risen, crashlens, capsys):
         "diff", "HEAD", "report.json"
     )
     assert crashlens.json("diff", "report.json", "report.json")["changes"] == []
+
+
+def test_of_a_shared_key_the_first_figures_are_accepted(project, monkeypatch, crashlens, capsys):
+    project.write(
+        "test_it.py",
+        """
+import pytest
+
+@pytest.mark.crashlens(key="shared")
+def test_first(spend):
+    spend()
+
+@pytest.mark.crashlens(key="shared")
+def test_second(spend):
+    spend()
+""",
+    )
+    plan(project, test_first=1000, test_second=7000)
+    run(project)
+    monkeypatch.chdir(project.path)
+    capsys.readouterr()
+    assert "accepted: shared" in crashlens("accept", code=1)
+    assert tokens(project, "shared") == 1000
+    assert "shared key cannot be accepted" in " ".join(crashlens("accept", code=1).split())
+    assert "an empty name" in crashlens("accept", "", code=2)
+
+
+def test_review_tells_what_failed_the_run_as_a_whole(project, monkeypatch, crashlens, capsys):
+    plan(project, test_small=1000, test_large=2000, test_limited=3000)
+    project.write("test_it.py", TESTS)
+    project.update()
+    rule = "{max_total_tokens: 5000, per: session}"
+    settings = f"version: 1\npolicies:\n  - enforce: budget\n    rules: [{rule}]\n"
+    project.write("crashlens.yml", settings)
+    assert run(project).ret == 1
+    monkeypatch.chdir(project.path)
+    capsys.readouterr()
+    shown = " ".join(crashlens("review", code=1).split())
+    assert "failed the run: " in shown
+    assert "nothing to accept, but the run failed as a whole" in shown
+    assert len(crashlens.json("review", code=1)["session"]) == 1

@@ -362,3 +362,46 @@ def test_help_names_the_exit_codes(capsys, command):
     assert ("exit codes:\n  0  " in shown and "\n  1  " in shown) or command == "show"
     assert "--json" in shown
     assert narrow(shown)
+
+
+def test_merge_takes_what_a_shard_changed(repo, crashlens):
+    name = "crashlens-baseline.json"
+    repo.commit({A: OLD[A], B: OLD[B]}, "Begin")
+    repo.write({A: OLD[A], B: OLD[C]}, "1.json")
+    repo.write({A: OLD[C], B: OLD[B]}, "2.json")
+    crashlens("merge", name, "1.json", "2.json")
+    assert (repo.path / name).read_text() == render({A: OLD[C], B: OLD[C]})
+    # elsewhere the base is not known, unless it is named
+    assert "conflict" in crashlens("merge", "out.json", "1.json", "2.json", code=1)
+    repo.write({A: OLD[A], B: OLD[B]}, "base.json")
+    crashlens("merge", "--base", "base.json", "out.json", "1.json", "2.json")
+    assert (repo.path / "out.json").read_text() == render({A: OLD[C], B: OLD[C]})
+    assert "no such file" in crashlens("merge", "--base", "no.json", "o.json", "1.json", code=2)
+
+
+def test_merge_says_what_it_chose(repo, crashlens):
+    for name, tokens in (("1.json", 70), ("2.json", 90)):
+        repo.write({A: entry(call(tokens=(100, tokens), live=True))}, name)
+    shown = " ".join(crashlens("merge", "out.json", "1.json", "2.json").split())
+    assert f"note: {A}: its live answers differ: 170 to 190 tokens; the smallest are kept" in shown
+    assert list(crashlens.json("merge", "out.json", "1.json", "2.json")["notes"]) == [A]
+
+
+def test_check_names_a_card_that_is_lost(repo, crashlens):
+    with_tests(repo)
+    plain = json.loads(render(OLD))
+    lost = plain["tests"][B]["usage"][0]["card"]
+    del plain["cards"][lost]
+    path = repo.write(json.dumps(plain, indent=2, sort_keys=True) + "\n")
+    before = path.read_text()
+    (found,) = crashlens.json("check", "--fix", code=1)["problems"]
+    assert found["kind"] == "lost card"
+    assert f"card {lost} is not in the file, so {B} cannot be priced" in found["text"]
+    assert path.read_text() == before  # which still says what was lost
+
+
+@pytest.mark.parametrize("name", ["", " ", "::", "::test_x"])
+def test_an_empty_name_is_that_of_no_entry(repo, crashlens, name):
+    path = repo.write(OLD)
+    assert "entry" in crashlens("prune", name, code=2)
+    assert path.read_text() == render(OLD)

@@ -224,7 +224,7 @@ def test_noise_alone_does_not_fail(suite: Suite) -> None:
         write()
         suite.run(UPDATE)
     before = [suite.entry(f"test_a[m{at}]")["usage"][0]["output_tokens"] for at in range(5)]
-    assert len(suite.outputs("test_a[m4]")) == 5
+    assert len(suite.outputs("test_a[m4]")) >= 4
     by_percent = 0
     for _ in range(30):
         lengths = write()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_crashlens.baseline.entry import Entry
 from pytest_crashlens.baseline.file import Baseline, parse
-from pytest_crashlens.baseline.merge import MergeConflict, merge
+from pytest_crashlens.baseline.merge import MergeConflict, merge, undecided
 from pytest_crashlens.baseline.runs import RunTotals
 from pytest_crashlens.model.input_parts import InputParts
 from tests.unit.entries import BY_ID, CARDS, call, entry
@@ -149,3 +149,66 @@ def test_the_source_of_a_card_does_not_depend_on_the_order():
         for key, source in zip(KEYS, ("list b", "list a", "list c"), strict=True)
     ]
     assert len({text(merge(order)) for order in (parts, parts[::-1], parts[1:] + parts[:1])}) == 1
+
+
+def of_one(found: Entry) -> Baseline:
+    return shard({KEYS[0]: found})
+
+
+def more(found: Entry, *outputs: int) -> Entry:
+    """``found`` with further runs."""
+    one = (RunTotals.one(calls=2, input_tokens=200, output_tokens=each) for each in outputs)
+    return replace(found, runs=RunTotals.merged([found.runs, *one]))
+
+
+@given(shards, shards, shards)
+def test_with_a_base_the_order_does_not_matter_either(base, one, other):
+    def result(*parts: Baseline) -> str | None:
+        try:
+            return text(merge(parts, base))
+        except MergeConflict:
+            return None
+
+    assert result(one, other) == result(other, one)
+    assert result(base, base) == text(base)
+    assert result(one, base) == result(base, one)
+    assert undecided([one, other], base) == undecided([other, one], base)
+
+
+def test_what_one_shard_changed_is_taken():
+    base = of_one(replayed(10))
+    for parts in ([base, of_one(replayed(20))], [of_one(replayed(20)), base, base]):
+        assert text(merge(parts, base)) == text(of_one(replayed(20)))
+    both = [of_one(replayed(20)), of_one(replayed(30))]
+    with pytest.raises(MergeConflict, match="25 tokens in one part and 1 call, 35 tokens"):
+        merge(both, base)
+    # also where it is another kind of test now
+    assert merge([base, of_one(live(5))], base).entries[KEYS[0]].live
+
+
+def test_a_rise_that_one_shard_accepted_is_kept():
+    base = of_one(live(10, runs=3))
+    risen = of_one(live(90, reason="new prompt"))
+    merged = merge([of_one(more(live(10, runs=3), 61)), risen, base], base)
+    assert text(merged) == text(risen)
+    assert undecided([base, risen], base) == {}
+
+
+def test_runs_of_the_base_count_once():
+    begun = live(10, runs=3)
+    parts = [of_one(more(begun, 61)), of_one(more(begun, 62, 63)), of_one(begun)]
+    found = merge(parts, of_one(begun)).entries[KEYS[0]]
+    assert list(found.runs.output_tokens) == [60, 60, 60, 61, 62, 63]
+    assert list(found.runs.calls) == [2] * 6
+    # a shard that measured anew: what the base had is of the past
+    anew = of_one(replace(begun, runs=live(20).runs))
+    found = merge([anew, parts[0]], of_one(begun)).entries[KEYS[0]]
+    assert list(found.runs.output_tokens) == [61, 70]
+
+
+def test_a_choice_between_live_answers_is_named():
+    parts = [of_one(live(90)), of_one(live(70))]
+    assert undecided(parts) == {
+        KEYS[0]: "its live answers differ: 320 to 340 tokens; the smallest are kept"
+    }
+    assert undecided(parts[:1] * 2) == {}

@@ -112,7 +112,7 @@ def run(
     stale = tuple(key for key in stored.entries if key not in state.code)
     status = BaselineStatus(name=path.name, mode="updated", stale=stale)
     results = [Result(assessment=one, outcome="passed") for one in found.values()]
-    status = write_snapshot(path, stored, results, status, ended=True, way=way)
+    status = write_snapshot(path, stored, results, status, ended=True, whole=True, way=way)
     assert status.error is None
     return found, path.read_text()
 

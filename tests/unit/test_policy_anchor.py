@@ -66,7 +66,7 @@ LIMIT = Anchored(Anchor(at="v1", max_increase=Decimal(20)), THEN)
         ({"new": call("large", (9000, 9000))}, []),
         ({"a": call("large", (1000, 500))}, ["a $0.0020 -> $0.020 (+900 %)"]),
         ({"a": call(tokens=(1000, 5000), live=True)}, ["a $", "sum of 1"]),
-        ({"a": call("unpriced", (9000, 9000))}, []),
+        ({"a": call("unpriced", (9000, 9000))}, ["a 1,500 -> 18,000 (+1,100 %)", "no whole price"]),
     ],
 )
 def test_creep(now, words):
@@ -99,3 +99,44 @@ def test_only_the_dearest_are_named():
     assert first.text.startswith("creep since v1 beyond +20 %: 8 $")
     assert first.text.endswith(" and 6 more")
     assert "sum of 9 tests" in total.text
+
+
+def creep(then, now):
+    anchored = Anchored(LIMIT.anchor, Baseline().merged({"a": entry(*then)}, BY_ID))
+    return [(one.text, one.blocks) for one in anchored.creep({"a": entry(*now)}, BY_ID)]
+
+
+def test_without_prices_tokens_are_compared():
+    unpriced = call("unpriced", (1000, 500))
+    # a price that came is no rise
+    assert creep([unpriced], [call(tokens=(1000, 500))]) == []
+    assert creep([unpriced], [unpriced]) == []
+    ((text, blocks),) = creep([unpriced], [call("unpriced", (100_000, 500))])
+    assert "tokens (not all is priced) of a 1,500 -> 100,500 (+6,600 %)" in text
+    assert blocks
+    # longer live answers are none either
+    live = call("unpriced", (1000, 500), live=True)
+    assert creep([live], [call("unpriced", (1000, 5000), live=True)]) == []
+
+
+def test_what_lost_its_price_is_named():
+    priced, unpriced = call(tokens=(1000, 500)), call("unpriced", (1000, 500))
+    said = "creep since v1: 1 test has no whole price now: only their tokens were compared: a"
+    assert creep([priced], [unpriced]) == [(said, False)]
+    assert creep([priced, priced], [priced, unpriced]) == [(said, False)]
+    unknown = call("unpriced", (0, 0), usage_source="unknown")
+    said = "creep since v1: 1 test has calls of unknown usage: not compared: a"
+    assert creep([priced], [unknown]) == [(said, False)]
+
+
+def test_a_partial_price_is_not_held_against_a_whole_one():
+    large, unpriced = call("large", (1000, 500)), call("unpriced", (1000, 500))
+    # what was priced then is a part: the sum of all cannot be held against it
+    assert creep([unpriced, call(tokens=(10, 5))], [large, call(tokens=(10, 5))]) == []
+
+
+def test_an_anchor_alone_is_enough():
+    text = 'version: 1\nanchor: {at: v1, max_increase: "50%"}\n'
+    assert parse_config(text, "crashlens.yml").anchor is not None
+    with pytest.raises(ConfigError, match="nothing is limited"):
+        parse_config("version: 1\nstale: error\n", "crashlens.yml")

@@ -464,9 +464,11 @@ def test_wrong_prices(text, said):
 
 
 def test_a_rule_with_our_limits():
-    one = rule('max_increase: 10%\nmax_cost: "2"\nmin_increase: {tokens: 5}\nper: session')
+    one = rule("max_increase: 10%\nmin_increase: {tokens: 5}\nper: test")
     assert one.limits.max_increase == Increase(default=Decimal(10))
-    assert (one.limits.max_cost, one.limits.min_increase_tokens, one.per) == (2, 5, "session")
+    assert (one.limits.min_increase_tokens, one.per) == (5, "test")
+    one = rule('max_cost: "2"\nper: session')
+    assert (one.limits.max_cost, one.per) == (2, "session")
     assert one.per_of("max_cost") == "session"
     assert one.per_of("max_retries") == "session"
     assert one.per_of("disallowed_models") == "call"
@@ -517,7 +519,8 @@ def test_no_warning_without_notification():
         ("task_type: no\nmax_retries: 1", "put it in quotes"),
         ("max_retries: 1\nper: month", "known: call, test, session"),
         ("max_calls: 1\nper: call", "cannot be held against one call"),
-        ("max_increase: 5%\nper: call", "cannot be held against one call"),
+        ("max_increase: 5%\nper: call", "cannot be held against one call: the baseline"),
+        ("max_increase: 5%\nper: session", "cannot be held against the session: the baseline"),
         ("max_retries: 1\nactions: []", "is an empty list"),
         ("max_retries: 1\nactions: block_pr", "expected a list"),
         ("max_retries: 1\nactions: [block]", "did you mean block_pr?"),

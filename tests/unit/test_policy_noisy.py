@@ -167,6 +167,32 @@ class TestCallsAndInput:
             ("increase", "calls", True)
         ]
 
+    def test_above_every_run_fails_though_chance_may_explain_it(self) -> None:
+        runs = [[live(tokens=tokens)] for tokens in (1000, 1001, 1000, 1002, 1001)]
+        high = assess(stored(*runs), [live(tokens=1250)], many=20)
+        assert high.noise["input_tokens"].outcome == "inconclusive"
+        assert found(high) == [
+            ("increase", "input cost", True),
+            ("increase", "input tokens", True),
+        ]
+        tokens = high.verdict.findings[1]
+        said = "the 5 stored runs lie in 1,000..1,002 input tokens"
+        assert tokens.text == f"input tokens increased: {said}"
+        assert tokens.evidence == "5 runs in the baseline lie in 1,000..1,002 input tokens"
+        assert high.verdict.findings[0].evidence is None
+
+    def test_so_do_calls(self) -> None:
+        runs = [[live(10, 100)] * calls for calls in (10, 10, 10, 10, 11)]
+        high = assess(stored(*runs), [live(10, 100)] * 13, many=20)
+        assert high.noise["calls"].outcome == "inconclusive"
+        assert ("increase", "calls", True) in found(high)
+
+    def test_what_one_of_the_runs_had_is_noise_where_the_rule_cannot_tell(self) -> None:
+        runs = [[live(tokens=tokens)] for tokens in (*[1000] * 9, 1500)]
+        again = assess(stored(*runs), *([live(tokens=1450)] for _ in range(5)), many=10**9)
+        assert again.noise["input_tokens"].outcome == "inconclusive"
+        assert not again.verdict.failed
+
     def test_dearer_input_is_no_noise(self) -> None:
         runs = [[live(tokens=tokens, cache_read_tokens=900)] for tokens in (1000, 1001, 1002)]
         lost = assess(stored(*runs), [live(tokens=1001, cache_read_tokens=0)])
@@ -240,9 +266,22 @@ class TestRenewal:
 
     def test_a_number_of_calls_that_varies_is_not(self) -> None:
         before = stored(*([live(100, 1000)] * calls for calls in (2, 3, 4)))
-        added = renewed(before, stored([live(100, 1000)] * 5))
+        added = renewed(before, stored([live(100, 1000)] * 4))
         assert added is not None
-        assert list(added.runs.calls) == [2, 3, 4, 5]
+        assert list(added.runs.calls) == [2, 3, 4, 4]
+
+    def test_calls_and_input_are_judged_by_their_own_rules(self) -> None:
+        before = stored(*([live(10, 100)] * calls for calls in (10, 10, 10, 11)))
+        now = stored([live(10, 100)] * 30)
+        assert renewed(before, now) is now, "a floor of tokens is none of calls"
+        runs = [[live(tokens=tokens)] for tokens in (1000, 1001, 1000, 1002)]
+        now = stored([live(tokens=1700)])
+        assert renewed(stored(*runs), now) is now, "input varies less than output"
+
+    def test_runs_that_may_be_those_of_changed_code_are_not_added(self) -> None:
+        before = stored(*([live(10, 100)] * calls for calls in (10, 10, 10, 11)))
+        assert renewed(before, stored([live(10, 100)] * 13), comparisons=20) is None
+        assert renewed(of_outputs(200, 210, 220, 230), of_outputs(420), comparisons=20) is None
 
     def test_a_prompt_that_was_edited_within_tolerance_does_not_become_noise(self) -> None:
         before = stored([live(tokens=1000)], [live(tokens=1000)])

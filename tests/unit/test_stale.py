@@ -58,7 +58,15 @@ LOST = {"lost.py::test_x", "teardown:lost.py::test_x", "lost key"}
         ({"whole_files": frozenset()}, set()),
         ({"everything": True}, IN_A | LOST),
         ({"everything": True, "whole_files": frozenset()}, LOST),
-        ({"everything": True, "all_passed": True}, IN_A | LOST | {"fixture:conftest.py::lost"}),
+        ({"everything": True, "all_passed": True}, IN_A | LOST),  # b.py may use the fixture
+        (
+            {
+                "everything": True,
+                "all_passed": True,
+                "whole_files": frozenset({"a.py", "b.py"}),
+            },
+            IN_A | LOST | {"b.py::test_x", "fixture:conftest.py::lost"},
+        ),
         ({"everything": True, "all_passed": True, "partial": ("-k",)}, set()),
     ],
 )
@@ -109,6 +117,7 @@ def last_run(folder: Path, **more: Any) -> LastRun:
         "now": Baseline({"a.py::test_x": now}, cards),
         "stale": ("a.py::test_y",),
         "renames": (Rename("a.py::test_y", "a.py::test_x", 2, 300),),
+        "session": ("the session cost $2, the limit is $1",),
     }
     return LastRun(**(fields | more))
 
@@ -180,3 +189,34 @@ def test_a_change_without_its_entry_is_named(tmp_path: Path) -> None:
         load_last_run(tmp_path / "nowhere")
     with pytest.raises(LastRunError, match="cannot be read: "):
         load_last_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "gone"),
+    [
+        ("live/test_l.py::big", False),
+        ("live/conftest.py::big", False),
+        ("live::big", False),
+        ("quiet/test_q.py::big", False),
+        ("a.py::old", True),
+        ("ui/conftest.py::old", True),
+        ("lost/conftest.py::old", True),
+        ("conftest.py::old", False),
+        ("helpers.py::old", False),
+        ("some_plugin.fixtures::old", False),
+    ],
+)
+def test_fixtures_of_files_that_a_conftest_ignores_are_kept(fixture: str, gone: bool) -> None:
+    files = {"a.py", "ui/test_u.py", "live/test_l.py", "quiet/test_q.py", "live", "helpers.py"}
+    files |= {"conftest.py", "live/conftest.py", "ui/conftest.py"}
+    ran = {"a.py::test_a", "ui/test_u.py::test_u"}
+    extent = Extent(
+        keys=frozenset(ran),
+        whole_files=frozenset({"a.py", "ui/test_u.py"}),
+        everything=True,
+        all_passed=True,
+    )
+    entries = (*ran, "live/test_l.py::test_l", key := f"fixture:{fixture}")
+    assert stale_keys(entries, extent, files.__contains__) == ((key,) if gone else ())
+    if not fixture.startswith(("live", "quiet")):  # without tests that were not looked at
+        assert stale_keys((*ran, key), extent, files.__contains__) == (key,)

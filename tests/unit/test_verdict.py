@@ -152,6 +152,8 @@ class TestLive:
         dearer = [self.live(), call(tokens=(1000, 5000))]
         assert gate(before, dearer) == [("increase", "input cost"), ("increase", "output tokens")]
         assert gate(before, [*before, call(tokens=(1, 1))]) == [("increase", "calls")]
+        went_live = [self.live(), self.live(tokens=(1000, 5000))]
+        assert gate(before, went_live) == [("increase", "cost"), ("increase", "output tokens")]
 
 
 REFUSED = call(usage=Usage(), usage_source="none", billed=False, status=401)
@@ -251,6 +253,18 @@ def rule(**fields: Any) -> Rule:
     return Rule(policy="a-policy", number=1, line=1, **fields)
 
 
+def test_counts_that_moved_say_how_many_calls() -> None:
+    stated, counted = call(), call(usage_source="tokenizer")
+    comparison = Comparison(
+        before=entry(stated, stated, counted), now=entry(stated, counted, counted), cards=BY_ID
+    )
+    (found,) = against_baseline(comparison, DEFAULT_LIMITS)
+    assert found.text == (
+        "token counts cannot be compared: the provider's of 2 calls + counted by tokenizer of 1 "
+        "calls in the baseline, the provider's of 1 calls + counted by tokenizer of 2 calls now"
+    )
+
+
 class TestRules:
     def found(self, a_rule: Rule, *calls: Call, session: bool = False) -> list[Finding]:
         return by_rule(a_rule, list(calls), cost_of, session=session)
@@ -310,4 +324,39 @@ class TestRules:
         comparison = Comparison(before=entry(*before), now=entry(*now), cards=BY_ID)
         found = by_rule(tight, now, cost_of, comparison=comparison)
         assert [f.metric for f in found] == ["cost", "input tokens"]
+        assert found[0].text.startswith("cost increased (whole test: its baseline knows no tasks")
         assert by_rule(tight, [call()], cost_of, comparison=comparison) == []
+
+    def risen(self, a_rule: Rule, before: list[Call], now: list[Call]) -> list[Finding]:
+        comparison = Comparison(before=entry(*before), now=entry(*now), cards=BY_ID)
+        return by_rule(a_rule, now, cost_of, comparison=comparison)
+
+    def test_an_increase_is_that_of_the_models_in_scope(self) -> None:
+        increase = Limits(max_increase=Increase(default=Decimal(5)))
+        tight = rule(model_scope=("small",), limits=increase)
+        before = [call(tokens=(1000, 0)), call("large", (1000, 0))]
+        larger = [call(tokens=(1000, 0)), call("large", (2000, 0))]
+        assert self.risen(tight, before, larger) == []
+        small, *_ = self.risen(tight, before, [call(tokens=(1100, 0)), call("large", (1, 0))])
+        assert (small.metric, small.text) == ("cost", "cost increased (calls to small)")
+        anything = rule(model_scope=("all",), limits=increase)
+        assert {f.text for f in self.risen(anything, before, larger)} == {
+            "cost increased",
+            "input tokens increased",
+        }
+
+    def test_the_scope_may_name_what_was_requested(self) -> None:
+        increase = Limits(max_increase=Increase(default=Decimal(5)))
+        tight = rule(model_scope=("my-deployment",), limits=increase)
+        before = [call(tokens=(1000, 0)), call("large", (1000, 0))]
+        now = [call(tokens=(1100, 0), model_requested="my-deployment"), before[1]]
+        metrics = [f.metric for f in self.risen(tight, before, now)]
+        assert metrics == ["cost", "input tokens"]
+
+    def test_a_model_new_to_the_test_is_compared_with_all_of_it(self) -> None:
+        increase = Limits(max_increase=Increase(default=Decimal(5)))
+        before, now = [call("large", (1000, 0))], [call(tokens=(1000, 0))]
+        assert self.risen(rule(model_scope=("small",), limits=increase), before, now) == []
+        (dearer,) = self.risen(rule(model_scope=("large",), limits=increase), now, before)
+        said = "cost increased (whole test: its baseline has no call in model_scope)"
+        assert dearer.text == said
