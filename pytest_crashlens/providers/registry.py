@@ -104,9 +104,11 @@ def _by_answer(
     request = Request(body={}, model=None)
     matching = [known for known in formats if known.matches(method, path)]
     for known in matching:
-        if read(known, exchange, request).usage.stated:
+        reading = read(known, exchange, request)
+        said = reading.texts is not None and bool(reading.texts.output)
+        if reading.usage.stated or (said and serves_models(exchange.host)):
             return known, request
-    return (matching[0], request) if matching and serves_models(exchange.host) else None
+    return None
 
 
 def read(known: WireFormat, exchange: Exchange, request: Request) -> Reading:

@@ -110,7 +110,10 @@ def sent_again(
 def blocks_of(project: Project) -> dict[str, list[dict[str, Any]]]:
     """The usage in the baseline, by the name of the call."""
     return {
-        key.partition("[")[2].removesuffix("]"): entry["usage"]
+        key.partition("[")[2].removesuffix("]"): [
+            {name: value for name, value in block.items() if name != "input_parts"}
+            for block in entry["usage"]
+        ]
         for key, entry in project.baseline["tests"].items()
     }
 

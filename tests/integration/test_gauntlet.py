@@ -18,7 +18,8 @@ from tests.integration.conftest import Project
 REFERENCE_FILES = Path(__file__).parents[1] / "unit" / "policy_files"
 
 APP = """
-import json, os, urllib.request
+import json, os, socket
+from urllib.parse import urlsplit
 from pathlib import Path
 from anthropic import Anthropic
 from openai import OpenAI
@@ -39,11 +40,12 @@ def act(step):
     messages = [{"role": "user", "content": prompt}]
     if step.get("unseen"):
         body = json.dumps({"model": step["model"], "messages": messages}).encode()
-        request = urllib.request.Request(
-            os.environ["OPENAI_BASE_URL"] + "/chat/completions", body,
-            {"content-type": "application/json"},
-        )
-        urllib.request.urlopen(request).read()
+        url = urlsplit(os.environ["OPENAI_BASE_URL"] + "/chat/completions")
+        head = f"POST {url.path} HTTP/1.0\\r\\nContent-Type: application/json\\r\\n"
+        head += f"Content-Length: {len(body)}\\r\\n\\r\\n"
+        with socket.create_connection((url.hostname, url.port)) as connection:
+            connection.sendall(head.encode() + body)
+            assert connection.recv(99)
     elif step["model"].startswith("claude"):
         with Anthropic() as client:
             client.messages.create(model=step["model"], max_tokens=100, messages=messages)

@@ -49,9 +49,11 @@ def test_json_of_a_run_with_a_regression(project: Project) -> None:
     assert report["schema_version"] == 1
     assert report["failed"] is True
     assert report["baseline"] == {
+        "deleted": [],
         "error": None,
         "file": "crashlens-baseline.json",
         "mode": "compared",
+        "stale": [],
         "written": [],
     }
     assert report["totals"]["spent"]["calls"] == 0

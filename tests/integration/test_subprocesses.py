@@ -188,7 +188,7 @@ def test_process_that_is_killed_is_named(llm: Project) -> None:
     llm.write("llm.py", LLM + KILLED)
     result = llm.run_apart("--crashlens-subprocesses")
     result.stdout.fnmatch_lines(
-        ["incomplete: 1 requests of a process started by test_it.py::test_it were not told*"]
+        ["incomplete: 1 request of a process started by test_it.py::test_it: nothing more*"]
     )
 
 
