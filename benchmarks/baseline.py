@@ -136,7 +136,9 @@ def measure(size: int, changed: int, profiled: str | None) -> Steps:
         accepted = compared(baseline, book, now, updating=True)
         status = BaselineStatus(name=path.name, mode="updated")
         with steps.step("update"):
-            done = write_snapshot(path, baseline, accepted, status, ended=True, whole=True, way=UpdateWay())
+            done = write_snapshot(
+                path, baseline, accepted, status, ended=True, whole=True, way=UpdateWay()
+            )
         assert done.error is None
         assert len(done.written) == len(failed)
         steps.megabytes["the file"] = path.stat().st_size / 2**20

@@ -137,7 +137,7 @@ class Suites(NamedTuple):
 def suites(factor: float, *, stored: int, reruns: int, rule: NoiseRule = DEFAULT_RULE) -> Suites:
     draw = random.Random(stored)
     long = [chain for chain in chains() if len(chain) >= stored + 1 + reruns]
-    failed, shifted, found, count = 0, 0, 0, 100
+    failed, shifted, found, count = 0, 0, 0, 60
     for _ in range(count):
         pairs_of_suite, failed_tests = [], 0
         for chain in draw.sample(long, TESTS):

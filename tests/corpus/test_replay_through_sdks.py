@@ -72,7 +72,7 @@ ERRORS = {"openai": {1: 111, 2: 18, 3: 1}, "anthropic": {1: 13}, "google": {1: 1
 """Recorded calls with refused attempts, by the number of their attempts."""
 EVERYTHING = bool(os.environ.get("CRASHLENS_REPLAY_EVERYTHING"))
 """Send all recorded requests (minutes) and not only some of each kind."""
-EVERY = 7
+EVERY = 20
 """Of each kind the first is sent, and then every so many."""
 PRICED_BY_THE_HOUR = {"deepseek"}
 
