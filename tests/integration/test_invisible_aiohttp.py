@@ -415,9 +415,14 @@ async def test_async():
             assert await response.content.readline()
 
 
+@pytest.fixture
+def http_client():
+    return openai.DefaultAioHttpClient()  # reads certificates, outside of the loop
+
+
 @pytest.mark.asyncio
-async def test_openai():
-    async with openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient()) as client:
+async def test_openai(http_client):
+    async with openai.AsyncOpenAI(http_client=http_client) as client:
         await client.chat.completions.create(**CHAT)
         assert [chunk async for chunk in await client.chat.completions.create(**CHAT, **ASKED)]
 """
