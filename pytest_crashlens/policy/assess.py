@@ -17,13 +17,8 @@ from pytest_crashlens.policy.config import Config
 from pytest_crashlens.policy.coverage import refused_findings, uncaptured_findings
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.noisy import Noise, Observed, judge_noise, shrank, with_noise
-from pytest_crashlens.policy.verdict import (
-    Finding,
-    Verdict,
-    against_baseline,
-    by_rule,
-    within_limits,
-)
+from pytest_crashlens.policy.rule_findings import by_rule
+from pytest_crashlens.policy.verdict import Finding, Verdict, against_baseline, within_limits
 from pytest_crashlens.pricing.book import PriceBook, Unpriced
 from pytest_crashlens.pricing.card import Cost, RateCard
 

@@ -12,11 +12,11 @@ from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.policy.config import Rule
 from pytest_crashlens.policy.limits import DEFAULT_LIMITS, Increase, Limits, limits_from_marker
+from pytest_crashlens.policy.rule_findings import by_rule
 from pytest_crashlens.policy.verdict import (
     Finding,
     Verdict,
     against_baseline,
-    by_rule,
     within_limits,
 )
 from pytest_crashlens.pricing.card import Cost

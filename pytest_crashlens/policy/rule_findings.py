@@ -1,0 +1,103 @@
+"""What a rule of crashlens.yml says about the calls of a test, or of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pytest_crashlens.baseline.compare import Comparison
+from pytest_crashlens.model.call import Call
+from pytest_crashlens.policy.config import Per, Rule
+from pytest_crashlens.policy.limits import DEFAULT_LIMITS, Limits
+from pytest_crashlens.policy.model_names import first_match
+from pytest_crashlens.policy.scope import call_names, in_scope
+from pytest_crashlens.policy.verdict import (
+    CostOf,
+    Finding,
+    against_baseline,
+    over,
+    totals,
+    within_limits,
+)
+
+
+def by_rule(
+    rule: Rule,
+    calls: Sequence[Call],
+    cost_of: CostOf,
+    *,
+    comparison: Comparison | None = None,
+    session: bool = False,
+) -> list[Finding]:
+    """Findings of one rule over the calls of one test, or over those of the whole session.
+
+    With ``session`` only what the rule limits per session, without it all the rest.
+    """
+    matching = [call for call in calls if _applies(rule, call)]
+    if not matching:
+        return []
+    findings: list[Finding] = []
+    task = f" for {rule.task_type}" if rule.task_type else ""
+    if session:
+        findings += _sums(matching, _limits_per(rule, "session"), cost_of, f"this session{task}")
+    else:
+        findings += [_disallowed(rule, call, banned) for call, banned in _banned(rule, matching)]
+        for call in matching:
+            where = f"one call to {call.model or 'an unnamed model'}{task}"
+            findings += within_limits([call], _limits_per(rule, "call"), cost_of, where=where)
+        findings += _sums(matching, _limits_per(rule, "test"), cost_of, f"this test{task}")
+        if comparison is not None and rule.limits.max_increase is not None:
+            own = replace(rule.limits.over(DEFAULT_LIMITS), max_increase=rule.limits.max_increase)
+            compared, of = in_scope(rule, matching, comparison)
+            findings += [replace(f, text=f.text + of) for f in against_baseline(compared, own)]
+    return [replace(f, kind="policy", policy=rule.policy, blocks=rule.blocks) for f in findings]
+
+
+def _limits_per(rule: Rule, per: Per) -> Limits:
+    """The rule's absolute limits that are held against ``per``."""
+    given = rule.limits.over(
+        Limits(max_retries=rule.max_retries, max_output_tokens=rule.max_output_tokens)
+    )
+    absolute = [
+        name for name in given.given() if name.startswith("max_") and "increase" not in name
+    ]
+    return Limits(**{n: getattr(given, n) for n in absolute if rule.per_of(n) == per})
+
+
+def _sums(calls: Sequence[Call], limits: Limits, cost_of: CostOf, where: str) -> list[Finding]:
+    """Like :func:`within_limits`, with the retries of all calls together."""
+    findings = totals(calls, limits, cost_of, where)
+    retries = sum(call.retries for call in calls)
+    if limits.max_retries is not None and retries > limits.max_retries:
+        findings.append(over("retries", retries, limits.max_retries, where))
+    return findings
+
+
+def _banned(rule: Rule, calls: Iterable[Call]) -> Iterable[tuple[Call, str]]:
+    for call in calls:
+        pattern = first_match(rule.disallowed_models, call_names(call))
+        if pattern is not None:
+            yield call, pattern
+
+
+def _disallowed(rule: Rule, call: Call, pattern: str) -> Finding:
+    task = f" for {rule.task_type}" if rule.task_type else ""
+    advice = f"; use {rule.suggest_fallback}" if rule.suggest_fallback else ""
+    return Finding(
+        kind="policy",
+        text=f"{call.model} is disallowed{task}{advice}",
+        metric="model",
+        limit=f"not {pattern}",
+        call_site=call.call_site,
+    )
+
+
+def _applies(rule: Rule, call: Call) -> bool:
+    """All match keys hold; what a key needs and nobody knows counts as a match (fail closed)."""
+    if rule.task_type is not None and call.task != rule.task_type:
+        return False
+    if rule.input_tokens_max is not None:
+        tokens = call.usage.input_tokens
+        if tokens is not None and tokens > rule.input_tokens_max:
+            return False
+    return rule.covers_model(call_names(call))
