@@ -10,15 +10,15 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import zlib
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any
 
 from pytest_crashlens.capture.aiohttp_request import Asked
 from pytest_crashlens.capture.aiohttp_tee import StreamTees
-from pytest_crashlens.capture.attempt import Attempt
-from pytest_crashlens.capture.imports import put
+from pytest_crashlens.capture.bodies import inflate
+from pytest_crashlens.capture.imports import put, together
 from pytest_crashlens.capture.recorder import Recorder
+from pytest_crashlens.capture.sending import AttemptReader, Begun, is_recorded
 
 VERBS = ("get", "options", "head", "post", "put", "patch", "delete")
 """Each goes to ``_request`` by itself, not through ``request``."""
@@ -33,7 +33,7 @@ _FRAMES = 8
 def patch(module: Any, recorder: Recorder) -> Callable[[], None]:
     """Record what sessions of ``aiohttp`` send from now on, also those made before."""
     session_class = module.ClientSession
-    if getattr(session_class.__dict__["request"], "crashlens_recorder", None) is recorder:
+    if is_recorded(session_class.__dict__["request"], recorder):
         return lambda: None
     reader = _Reader(module, recorder)
     undo = [put(session_class, "request", _sends(session_class, "request", None, reader))]
@@ -41,12 +41,7 @@ def patch(module: Any, recorder: Recorder) -> Callable[[], None]:
     alone = _sends_alone(module.request, reader)
     undo += [put(module, "request", alone), put(module.client, "request", alone)]
     undo.append(put(module.BaseConnector, "connect", _connect(module.BaseConnector, recorder)))
-
-    def undo_all() -> None:
-        for step in undo:
-            step()
-
-    return undo_all
+    return together(*undo)
 
 
 def _sends(session_class: Any, name: str, verb: str | None, reader: _Reader) -> Any:
@@ -98,9 +93,7 @@ def _host(request: Any) -> str | None:
     return host if isinstance(host, str) else None
 
 
-class _Reader:
-    """Guarded steps around one request: a fault of ours is noted and never raised."""
-
+class _Reader(AttemptReader):
     def __init__(self, module: Any, recorder: Recorder) -> None:
         self.recorder = recorder
         self._response_error = module.ClientResponseError
@@ -119,59 +112,47 @@ class _Reader:
 
     def _steps(self, coro: Any, asked: Asked) -> Generator[Any, Any, Any]:
         __tracebackhide__ = True
-        begun = self._begin(asked)
-        if begun is None:
-            return (yield from coro.__await__())
-        attempt, token = begun
+        sent = self.before(asked, (), {})
         try:
             response = yield from coro.__await__()
         except BaseException as error:
-            self._failed(attempt, error)
+            self.instead(sent, error)
             raise
-        finally:
-            self.recorder.leave(token)
-        self._answered(attempt, asked, response)
+        self.after(sent, response)
         return response
 
-    def _begin(self, asked: Asked) -> Any:
-        try:
-            if _is_own_app():
-                return None
-            try:
-                method, url, headers = asked.method, asked.url(), asked.headers()
-            except (KeyError, TypeError, ValueError):
-                return None  # no request can be made of this: aiohttp is going to say so
-            if "upgrade" in headers:
-                return None  # a web socket: no request that we see the answer of
-            return self.recorder.begin(method, url, asked.body, headers)
-        except Exception as fault:
-            self.recorder.fault("capture of a request", fault)
+    def begin(self, client: Asked, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Begun | None:
+        """``client`` is what is asked: by now it is too late to look at arguments."""
+        if _is_own_app():
             return None
-
-    def _failed(self, attempt: Attempt, error: BaseException) -> None:
         try:
-            if isinstance(error, self._response_error) and error.status and error.headers:
-                # raise_for_status: an answer came, though nobody gets to see it
-                self.recorder.answered(attempt, error.status, error.headers)
-        except Exception as fault:
-            self.recorder.fault("capture of a response", fault)
-        self.recorder.end(attempt, "error", error)
+            method, url, headers = client.method, client.url(), client.headers()
+        except (KeyError, TypeError, ValueError):
+            return None  # no request can be made of this: aiohttp is going to say so
+        if "upgrade" in headers:
+            return None  # a web socket: no request that we see the answer of
+        begun = self.recorder.begin(method, url, client.body, headers)
+        if begun is not None and not client.decompressed:
+            begun[0].decode = inflate
+        return begun
 
-    def _answered(self, attempt: Attempt, asked: Asked, response: Any) -> None:
-        try:
-            attempt.live = bool(attempt.live)
-            self.recorder.answered(attempt, response.status, response.headers)
-            if not asked.decompressed:
-                attempt.decode = inflate
-            body = getattr(response, "_body", None)
-            if body is not None:  # read already, by a replay tool or a middleware
-                attempt.keep(bytes(body))
-                self.recorder.end(attempt, "complete")
-            else:
-                self._tees.put_on(response.content, attempt)
-        except Exception as fault:
-            self.recorder.fault("capture of a response", fault)
-            self.recorder.end(attempt, "unfinished")
+    def failed(self, sent: Begun, error: BaseException) -> None:
+        attempt, _ = sent
+        if isinstance(error, self._response_error) and error.status and error.headers:
+            # raise_for_status: an answer came, though nobody gets to see it
+            self.recorder.answered(attempt, error.status, error.headers)
+        super().failed(sent, error)
+
+    def answered(self, sent: Begun, response: Any) -> None:
+        attempt, _ = sent
+        attempt.live = bool(attempt.live)
+        self.recorder.answered(attempt, response.status, response.headers)
+        body = getattr(response, "_body", None)
+        if body is not None:  # read already, by a replay tool or a middleware
+            attempt.keep(bytes(body))
+            self.recorder.end(attempt, "complete")
+        else:
+            self._tees.put_on(response.content, attempt)
 
 
 class _Sending(Coroutine[Any, Any, Any]):
@@ -210,7 +191,7 @@ class _Sending(Coroutine[Any, Any, Any]):
 
 
 def _is_own_app() -> bool:
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     for _ in range(_FRAMES):
         if frame.f_code.co_qualname == OWN_APP:
             return frame.f_globals.get("__name__") == "aiohttp.test_utils"
@@ -218,16 +199,3 @@ def _is_own_app() -> bool:
             break
         frame = frame.f_back
     return False
-
-
-def inflate(body: bytes, encoding: str) -> bytes:
-    """Undo a content-encoding that the session was told to leave alone, as far as it goes."""
-    names = [name.strip().lower() for name in encoding.split(",")]
-    for name in reversed(names):
-        if name == "identity":
-            continue
-        if name not in ("gzip", "x-gzip", "deflate"):
-            raise ValueError(name)
-        raw_deflate = name == "deflate" and body[:1] != b"\x78"
-        body = zlib.decompressobj(-zlib.MAX_WBITS if raw_deflate else 47).decompress(body)
-    return body

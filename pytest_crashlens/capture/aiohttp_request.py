@@ -6,7 +6,6 @@ so that both can be recognised as one request. Nothing that can be read only onc
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pytest_crashlens.capture import httpx_family
+from pytest_crashlens.capture.bodies import in_memory
 
 _BOUNDARY = b"--crashlens-form"
 """The real one is made when the form is sent."""
@@ -81,17 +81,9 @@ def _lower(headers: Any) -> dict[str, str]:
 
 
 def _bytes(data: Any) -> bytes:
-    if data is None:
-        return b""
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    if isinstance(data, str):
-        return data.encode()
-    if isinstance(data, io.BytesIO):
-        return data.getvalue()[data.tell() :]
-    value = getattr(data, "_value", None)  # a payload that was made of bytes
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
+    for given in (data, getattr(data, "_value", None)):  # as it is, or in a payload
+        if (content := in_memory(given)) is not None:
+            return content
     if getattr(data, "fields", None) is not None:  # a form of httpx that is sent through aiohttp
         return httpx_family.form_content(data.fields)
     fields = getattr(data, "_fields", None)  # aiohttp.FormData

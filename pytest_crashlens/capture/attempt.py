@@ -6,13 +6,14 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pytest_crashlens.capture.bodies import inflate
 from pytest_crashlens.model.exchange import Ended, Exchange
 
 BODY_LIMIT = 32 * 1024 * 1024
 """Bytes of a streamed body that are kept; more is passed on but not looked at."""
 
 
-REQUEST_HEADERS = ("content-type", "x-stainless-retry-count")
+REQUEST_HEADERS = ("content-type", "x-stainless-retry-count", "x-crashlens-task")
 RESPONSE_HEADERS = (
     "content-type",
     "content-encoding",
@@ -94,6 +95,6 @@ def _unzipped(body: bytes) -> bytes:
     if not body.startswith(b"\x1f\x8b"):
         return body
     try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, BODY_LIMIT)
+        return inflate(body, "gzip", BODY_LIMIT)
     except zlib.error:
         return body

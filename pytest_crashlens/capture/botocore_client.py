@@ -9,17 +9,18 @@ aiobotocore overrides both with coroutines and is seen where it sends.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 from pytest_crashlens.capture import botocore_stubs
+from pytest_crashlens.capture.bodies import in_memory
 from pytest_crashlens.capture.file_tee import FileTees
-from pytest_crashlens.capture.http_client import Going, Outgoing
-from pytest_crashlens.capture.imports import put
+from pytest_crashlens.capture.http_client import Going, GoingReader, Outgoing
+from pytest_crashlens.capture.imports import put, together
+from pytest_crashlens.capture.sending import around
 
 SERVICES = frozenset({"bedrock-runtime", "bedrock-agent-runtime"})
 
@@ -32,15 +33,16 @@ class _Asking:
     """Botocore's own description: method, URL, headers and body."""
     attempts: int = 0
     """How often it was given to an endpoint."""
+    streams: bool = False
+    """Whether its answer is read piece by piece."""
 
 
-class BotocoreClients:
+class BotocoreClients(GoingReader):
     """Records what clients of botocore ask Bedrock; each step is guarded."""
 
     def __init__(self, outgoing: Outgoing) -> None:
-        self._outgoing = outgoing
-        self._recorder = outgoing.recorder
-        self._tees = FileTees(self._recorder, decode=None)
+        super().__init__(outgoing)
+        self._tees = FileTees(self.recorder, decode=None)
         self._asking: ContextVar[_Asking | None] = ContextVar("crashlens_asking", default=None)
 
     def patch_client(self, module: Any) -> Callable[[], None]:
@@ -76,41 +78,16 @@ class BotocoreClients:
                 asking.request = request
             return request
 
-        undo = [
+        return together(
             put(client_class, "_make_api_call", _make_api_call),
             put(client_class, "_convert_to_request_dict", _convert_to_request_dict),
-        ]
-
-        def undo_all() -> None:
-            for step in undo:
-                step()
-
-        return undo_all
+        )
 
     def patch_endpoint(self, module: Any) -> Callable[[], None]:
         """See the attempts at these calls (``botocore.endpoint``)."""
         endpoint_class = module.Endpoint
         original = endpoint_class.__dict__["_do_get_response"]
-
-        @functools.wraps(original)
-        def _do_get_response(
-            endpoint: Any, request: Any, operation_model: Any, *args: Any, **kwargs: Any
-        ) -> Any:
-            __tracebackhide__ = True
-            going = self._begin(endpoint, request)
-            if going is None:
-                return original(endpoint, request, operation_model, *args, **kwargs)
-            try:
-                found = original(endpoint, request, operation_model, *args, **kwargs)
-            except BaseException as error:
-                self._outgoing.leave(going)
-                self._outgoing.failed(going, error)
-                raise
-            self._outgoing.leave(going)
-            self._ended(going, operation_model, found)
-            return found
-
-        return put(endpoint_class, "_do_get_response", _do_get_response)
+        return put(endpoint_class, "_do_get_response", around(original, self))
 
     def _enter(self, client: Any) -> tuple[_Asking, Token[_Asking | None]] | None:
         try:
@@ -119,53 +96,45 @@ class BotocoreClients:
             asking = _Asking()
             return asking, self._asking.set(asking)
         except Exception as fault:
-            self._recorder.fault("capture of a call", fault)
+            self.recorder.fault("capture of a call", fault)
             return None
 
-    def _begin(self, endpoint: Any, request: Any) -> Going | None:
-        try:
-            asking = self._asking.get()
-            if asking is None:
-                return None
-            asking.attempts += 1
-            return self._outgoing.begin(
-                endpoint,
-                request.method,
-                request.url,
-                lambda: _body(request.body),
-                _named(request.headers),
-            )
-        except Exception as fault:
-            self._recorder.fault("capture of a request", fault)
+    def begin(self, client: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Going | None:
+        """``client`` is an endpoint, with a request and the model of an operation."""
+        asking = self._asking.get()
+        if asking is None:
             return None
+        request = args[0] if args else kwargs["request"]
+        operation = args[1] if len(args) > 1 else kwargs["operation_model"]
+        asking.attempts += 1
+        asking.streams = operation.has_event_stream_output or operation.has_streaming_output
+        return self.outgoing.begin(
+            client,
+            request.method,
+            request.url,
+            lambda: in_memory(request.body) or b"",
+            _named(request.headers),
+        )
 
-    def _ended(self, going: Going, operation_model: Any, found: Any) -> None:
-        """``found`` is a pair: the response and what was parsed, or None; and an exception."""
-        try:
-            success, error = found
-            if success is None:
-                refused = getattr(error, "response", None)
-                if isinstance(refused, dict):  # a mock's refusal: the provider said no
-                    status, headers = botocore_stubs.status_and_headers(refused)
-                    attempt = self._outgoing.answered(going, status, headers)
-                    self._recorder.end(attempt, "complete")
-                else:
-                    self._outgoing.failed(going, error)
-                return
-            response = success[0]
-            status = response.status_code
-            attempt = self._outgoing.answered(going, status, response.headers)
-            streams = (
-                operation_model.has_event_stream_output or operation_model.has_streaming_output
-            )
-            if streams and status < 300:
-                self._tees.put_on(response.raw, attempt)
+    def answered(self, sent: Going, response: Any) -> None:
+        """It is a pair: the response and what was parsed, or None; and an exception."""
+        success, error = response
+        if success is None:
+            refused = getattr(error, "response", None)
+            if isinstance(refused, dict):  # a mock's refusal: the provider said no
+                status, headers = botocore_stubs.status_and_headers(refused)
+                self.recorder.end(self.outgoing.answered(sent, status, headers), "complete")
             else:
-                attempt.keep(response.content)  # botocore has read it for its parser
-                self._recorder.end(attempt, "complete")
-        except Exception as fault:
-            self._recorder.fault("capture of a response", fault)
-            self._recorder.end(going.attempt, "unfinished")
+                self.failed(sent, error)
+            return
+        answer = success[0]
+        attempt = self.outgoing.answered(sent, answer.status_code, answer.headers)
+        asking = self._asking.get()
+        if asking is not None and asking.streams and answer.status_code < 300:
+            self._tees.put_on(answer.raw, attempt)
+        else:
+            attempt.keep(answer.content)  # botocore has read it for its parser
+            self.recorder.end(attempt, "complete")
 
     def _stubbed(self, asking: _Asking, parsed: Any) -> None:
         """Record a call that was answered without being given to an endpoint."""
@@ -173,36 +142,27 @@ class BotocoreClients:
         if asking.attempts or request is None or not isinstance(parsed, dict):
             return
         try:
-            begun = self._recorder.begin(
+            begun = self.recorder.begin(
                 request["method"],
                 request["url"],
-                lambda: _body(request["body"]),
+                lambda: in_memory(request["body"]) or b"",
                 _named(request["headers"]),
             )
             if begun is None:
                 return
             attempt, token = begun
-            self._recorder.leave(token)
+            self.recorder.leave(token)
             attempt.live = False
             status, headers = botocore_stubs.status_and_headers(parsed)
-            self._recorder.answered(attempt, status, headers)
+            self.recorder.answered(attempt, status, headers)
             body = botocore_stubs.body(parsed)
             if isinstance(body, bytes):
                 attempt.keep(body)
-                self._recorder.end(attempt, "complete")
+                self.recorder.end(attempt, "complete")
             elif body is not None:
                 self._tees.put_on(body, attempt)
         except Exception as fault:
-            self._recorder.fault("capture of a stubbed answer", fault)
-
-
-def _body(body: Any) -> bytes:
-    """What is sent, where it is in memory: files are not read for us."""
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, BytesIO):
-        return body.getvalue()
-    return bytes(body) if isinstance(body, bytes | bytearray) else b""
+            self.recorder.fault("capture of a stubbed answer", fault)
 
 
 def _named(headers: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from pytest_crashlens.capture.imports import put
+from pytest_crashlens.capture.imports import put, together
 from pytest_crashlens.capture.recorder import Recorder
 
 
@@ -32,12 +32,7 @@ def patch(module: Any, recorder: Recorder) -> Callable[[], None]:
     undo = [put(module, "getaddrinfo", getaddrinfo)]
     if recorder.live_calls is not None:
         undo += [put(module.socket, name, _connect(module, name, recorder)) for name in CONNECTS]
-
-    def undo_all() -> None:
-        for step in undo:
-            step()
-
-    return undo_all
+    return together(*undo)
 
 
 CONNECTS = ("connect", "connect_ex")

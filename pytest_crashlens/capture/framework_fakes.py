@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from pytest_crashlens.capture.imports import put
+from pytest_crashlens.capture.imports import put, together
 from pytest_crashlens.capture.sdk_mocks import Mark, SdkMocks
 from pytest_crashlens.capture.sdk_objects import exchange_of
 from pytest_crashlens.model.exchange import Exchange
@@ -160,12 +160,7 @@ def patch_langchain_fakes(module: Any, mocks: SdkMocks) -> Callable[[], None]:
         for method in ("_call", "_acall", "_generate", "_agenerate", "_stream", "_astream"):
             if method in vars(kind):
                 undo.append(put(kind, method, _naming(vars(kind)[method], name, mocks)))
-
-    def undo_all() -> None:
-        for step in undo:
-            step()
-
-    return undo_all
+    return together(*undo)
 
 
 def _naming(original: Any, name: str, mocks: SdkMocks) -> Any:
@@ -191,12 +186,7 @@ def patch_pydantic_ai(module: Any, mocks: SdkMocks) -> Callable[[], None]:
             undo.append(put(kind, "request", _request(vars(kind)["request"], mocks)))
             stream = vars(kind)["request_stream"]
             undo.append(put(kind, "request_stream", _request_stream(stream, mocks)))
-
-    def undo_all() -> None:
-        for step in undo:
-            step()
-
-    return undo_all
+    return together(*undo)
 
 
 def _request(original: Any, mocks: SdkMocks) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 from pytest_crashlens.capture.attempt import Attempt
 from pytest_crashlens.capture.imports import put
 from pytest_crashlens.capture.recorder import Recorder
+from pytest_crashlens.capture.sending import Reader
 
 
 @dataclass(eq=False, slots=True)
@@ -120,3 +121,23 @@ class Outgoing:
             return response
 
         return put(connection_class, "getresponse", getresponse)
+
+
+class GoingReader(Reader[Going]):
+    """Of a library that sends over ``http.client``."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self.recorder = outgoing.recorder
+        self.outgoing = outgoing
+
+    def leave(self, sent: Going) -> None:
+        """The client has returned or raised."""
+        self.outgoing.leave(sent)
+
+    def failed(self, sent: Going, error: BaseException) -> None:
+        """No answer came."""
+        self.outgoing.failed(sent, error)
+
+    def attempt(self, sent: Going) -> Attempt:
+        """The last one."""
+        return sent.attempt

@@ -6,13 +6,19 @@ or replay tool replaces (transports, httpcore pools, ``handle_request``) and bel
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from pytest_crashlens.capture.attempt import Attempt
+from pytest_crashlens.capture.imports import put, together
 from pytest_crashlens.capture.recorder import Recorder
+from pytest_crashlens.capture.sending import (
+    AttemptReader,
+    Begun,
+    around,
+    around_async,
+    is_recorded,
+)
 from pytest_crashlens.capture.tee import tee_classes
 
 OWN_APP_TRANSPORTS = frozenset({"ASGITransport", "WSGITransport", "_TestClientTransport"})
@@ -24,130 +30,54 @@ def patch(module: Any, recorder: Recorder) -> Callable[[], None]:
 
     Returns what undoes it.
     """
+    send, async_send = (each.__dict__["send"] for each in (module.Client, module.AsyncClient))
+    if is_recorded(send, recorder):
+        return lambda: None  # httpx2.alias_httpx() makes both names one module
     tee, async_tee = tee_classes(module, recorder)
-    undo = [
-        _replace(module.Client, _sync_send, recorder, _Reader(module, recorder, tee)),
-        _replace(module.AsyncClient, _async_send, recorder, _Reader(module, recorder, async_tee)),
-    ]
-
-    def undo_all() -> None:
-        for step in undo:
-            step()
-
-    return undo_all
+    return together(
+        put(module.Client, "send", around(send, _Reader(module, recorder, tee))),
+        put(
+            module.AsyncClient,
+            "send",
+            around_async(async_send, _Reader(module, recorder, async_tee)),
+        ),
+    )
 
 
-class _Reader:
-    """Guarded steps around one ``send``: a fault of ours is noted and never raised."""
-
+class _Reader(AttemptReader):
     def __init__(self, module: Any, recorder: Recorder, tee: type) -> None:
+        self.recorder = recorder
         self._response = module.Response
-        self._recorder = recorder
         self._tee = tee
 
-    def begin(self, client: Any, request: Any) -> Any:
-        try:
-            if _is_own_app(client, request.url):
-                return None
-            return self._recorder.begin(
-                request.method, str(request.url), lambda: _content(request), request.headers
-            )
-        except Exception as fault:
-            self._recorder.fault("capture of a request", fault)
+    def begin(self, client: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Begun | None:
+        request = args[0] if args else kwargs.get("request")
+        if request is None or _is_own_app(client, request.url):
             return None
+        return self.recorder.begin(
+            request.method, str(request.url), lambda: _content(request), request.headers
+        )
 
     def passed_on(self, response: Any) -> None:
         """An outer layer has this request: it cannot see whether it went out, this one can."""
         if _is_live(response):
-            self._recorder.went_out()
+            self.recorder.went_out()
 
-    def failed(self, attempt: Attempt, error: BaseException) -> None:
-        self._recorder.end(attempt, "error", error)
-
-    def answered(self, attempt: Attempt, response: Any) -> None:
-        try:
-            attempt.live = bool(attempt.live) or _is_live(response)
-            self._recorder.answered(attempt, response.status_code, response.headers)
-            if response.is_closed or response.is_stream_consumed:
-                attempt.keep(response.content)
-                self._recorder.end(attempt, "complete")
-            else:
-                attempt.decode = self._decode
-                response.stream = self._tee(response.stream, attempt)
-        except Exception as fault:
-            self._recorder.fault("capture of a response", fault)
-            self._recorder.end(attempt, "unfinished")
+    def answered(self, sent: Begun, response: Any) -> None:
+        attempt, _ = sent
+        attempt.live = bool(attempt.live) or _is_live(response)
+        self.recorder.answered(attempt, response.status_code, response.headers)
+        if response.is_closed or response.is_stream_consumed:
+            attempt.keep(response.content)
+            self.recorder.end(attempt, "complete")
+        else:
+            attempt.decode = self._decode
+            response.stream = self._tee(response.stream, attempt)
 
     def _decode(self, body: bytes, encoding: str) -> bytes:
         response = self._response(200, headers={"content-encoding": encoding}, content=body)
         content: bytes = response.content
         return content
-
-
-def _sync_send(original: Any, recorder: Recorder, reader: _Reader) -> Any:
-    @functools.wraps(original)
-    def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        begun = reader.begin(self, request)
-        if begun is None:
-            response = original(self, request, *args, **kwargs)
-            reader.passed_on(response)
-            return response
-        attempt, token = begun
-        try:
-            response = original(self, request, *args, **kwargs)
-        except BaseException as error:
-            reader.failed(attempt, error)
-            raise
-        finally:
-            recorder.leave(token)
-        reader.answered(attempt, response)
-        return response
-
-    return send
-
-
-def _async_send(original: Any, recorder: Recorder, reader: _Reader) -> Any:
-    @functools.wraps(original)
-    async def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        begun = reader.begin(self, request)
-        if begun is None:
-            response = await original(self, request, *args, **kwargs)
-            reader.passed_on(response)
-            return response
-        attempt, token = begun
-        try:
-            response = await original(self, request, *args, **kwargs)
-        except BaseException as error:
-            reader.failed(attempt, error)
-            raise
-        finally:
-            recorder.leave(token)
-        reader.answered(attempt, response)
-        return response
-
-    return send
-
-
-def _replace(
-    client_class: Any,
-    make: Callable[[Any, Recorder, _Reader], Any],
-    recorder: Recorder,
-    reader: _Reader,
-) -> Callable[[], None]:
-    original = client_class.__dict__["send"]
-    if getattr(original, "crashlens_recorder", None) is recorder:
-        return lambda: None  # httpx2.alias_httpx() makes both names one module
-    wrapper = make(original, recorder, reader)
-    wrapper.crashlens_recorder = recorder
-    client_class.send = wrapper
-
-    def undo() -> None:
-        if client_class.__dict__.get("send") is wrapper:
-            client_class.send = original
-
-    return undo
 
 
 def _is_own_app(client: Any, url: Any) -> bool:

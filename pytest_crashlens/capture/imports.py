@@ -68,6 +68,16 @@ def put(target: Any, name: str, ours: Any) -> Callable[[], None]:
 _INHERITED = object()
 
 
+def together(*undo: Callable[[], None]) -> Callable[[], None]:
+    """One step that does all of ``undo``."""
+
+    def undo_all() -> None:
+        for step in undo:
+            step()
+
+    return undo_all
+
+
 class _PostImportFinder(MetaPathFinder):
     def __init__(self, names: frozenset[str], imported: Callable[[str, ModuleType], None]) -> None:
         self._names = names

@@ -7,15 +7,16 @@ retries of urllib3 do not, and are told by its history.
 
 from __future__ import annotations
 
-import functools
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_crashlens.capture.bodies import in_memory
 from pytest_crashlens.capture.file_tee import FileTees
-from pytest_crashlens.capture.http_client import Going, Outgoing
+from pytest_crashlens.capture.http_client import Going, GoingReader, Outgoing
 from pytest_crashlens.capture.imports import put
+from pytest_crashlens.capture.sending import around
 
 OWN_APP_ADAPTERS = frozenset({"WSGIAdapter", "ASGIAdapter"})
 """Adapters that call an application in this process: the user's own server, no provider."""
@@ -24,7 +25,7 @@ OWN_APP_ADAPTERS = frozenset({"WSGIAdapter", "ASGIAdapter"})
 def patch(module: Any, outgoing: Outgoing) -> Callable[[], None]:
     """Record what sessions of ``requests`` send from now on, also those made before."""
     session_class = module.Session
-    return put(session_class, "send", _recording(session_class.__dict__["send"], outgoing))
+    return put(session_class, "send", around(session_class.__dict__["send"], _Reader(outgoing)))
 
 
 def patch_requests_mock(module: Any, outgoing: Outgoing) -> Callable[[], None]:
@@ -36,84 +37,53 @@ def patch_requests_mock(module: Any, outgoing: Outgoing) -> Callable[[], None]:
     original = getattr(module, "_original_send", None)
     if original is None:
         return lambda: None
-    while hasattr(original, "crashlens_outgoing"):
+    while hasattr(original, "crashlens_recorder"):
         original = original.__wrapped__  # imported after us, perhaps in an earlier run
     module._original_send = original
-    return put(module, "_original_send", _recording(original, outgoing))
+    return put(module, "_original_send", around(original, _Reader(outgoing)))
 
 
-def _recording(original: Any, outgoing: Outgoing) -> Any:
-    reader = _Reader(outgoing)
-
-    @functools.wraps(original)
-    def send(self: Any, request: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        going = reader.begin(self, request, kwargs)
-        if going is None:
-            return original(self, request, **kwargs)
-        try:
-            response = original(self, request, **kwargs)
-        except BaseException as error:
-            outgoing.leave(going)
-            reader.failed(going, error)
-            raise
-        outgoing.leave(going)
-        reader.answered(going, response)
-        return response
-
-    send.crashlens_outgoing = outgoing  # type: ignore[attr-defined]
-    return send
-
-
-class _Reader:
-    """Guarded steps around one ``send``: a fault of ours is noted and never raised."""
-
+class _Reader(GoingReader):
     def __init__(self, outgoing: Outgoing) -> None:
-        self._outgoing = outgoing
-        self._recorder = outgoing.recorder
-        self._tees = FileTees(self._recorder, decode)
+        super().__init__(outgoing)
+        self._tees = FileTees(self.recorder, decode)
 
-    def begin(self, session: Any, request: Any, options: dict[str, Any]) -> Going | None:
-        try:
-            if options.get("allow_redirects") is False and self._outgoing.client is session:
-                return None  # a hop of the request that this session is sending
-            if _is_own_app(session, request.url):
-                return None
-            return self._outgoing.begin(
-                session, request.method, request.url, lambda: _body(request), request.headers
-            )
-        except Exception as fault:
-            self._recorder.fault("capture of a request", fault)
+    def begin(self, client: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Going | None:
+        request = args[0] if args else kwargs.get("request")
+        if request is None:
             return None
+        if kwargs.get("allow_redirects") is False and self.outgoing.client is client:
+            return None  # a hop of the request that this session is sending
+        if _is_own_app(client, request.url):
+            return None
+        return self.outgoing.begin(
+            client,
+            request.method,
+            request.url,
+            lambda: in_memory(request.body) or b"",
+            request.headers,
+        )
 
-    def failed(self, going: Going, error: BaseException) -> None:
-        try:
-            cause = _cause(error)
-            if cause is not error and going.statuses:
-                *before, last = going.statuses
-                self._outgoing.retried(going, [(status, None) for status in before])
-                if last is not None:
-                    self._outgoing.answered(going, last, {})
-            self._outgoing.failed(going, cause)
-        except Exception as fault:
-            self._recorder.fault("capture of a failure", fault)
-            self._recorder.end(going.attempt, "error", error)
+    def failed(self, sent: Going, error: BaseException) -> None:
+        cause = _cause(error)
+        if cause is not error and sent.statuses:
+            *before, last = sent.statuses
+            self.outgoing.retried(sent, [(status, None) for status in before])
+            if last is not None:
+                self.outgoing.answered(sent, last, {})
+        super().failed(sent, cause)
 
-    def answered(self, going: Going, response: Any) -> None:
-        try:
-            raw = response.raw
-            history = getattr(getattr(raw, "retries", None), "history", None) or ()
-            self._outgoing.retried(going, [(step.status, step.error) for step in history])
-            attempt = self._outgoing.answered(going, response.status_code, response.headers)
-            if getattr(response, "_content_consumed", True) or raw is None:
-                if isinstance(getattr(response, "_content", None), bytes):
-                    attempt.keep(response._content)
-                self._recorder.end(attempt, "complete")
-            else:
-                self._tees.put_on(raw, attempt)
-        except Exception as fault:
-            self._recorder.fault("capture of a response", fault)
-            self._recorder.end(going.attempt, "unfinished")
+    def answered(self, sent: Going, response: Any) -> None:
+        raw = response.raw
+        history = getattr(getattr(raw, "retries", None), "history", None) or ()
+        self.outgoing.retried(sent, [(step.status, step.error) for step in history])
+        attempt = self.outgoing.answered(sent, response.status_code, response.headers)
+        if getattr(response, "_content_consumed", True) or raw is None:
+            if isinstance(getattr(response, "_content", None), bytes):
+                attempt.keep(response._content)
+            self.recorder.end(attempt, "complete")
+        else:
+            self._tees.put_on(raw, attempt)
 
 
 def decode(body: bytes, encoding: str) -> bytes:
@@ -129,16 +99,6 @@ def decode(body: bytes, encoding: str) -> bytes:
         if not parts:
             raise
     return b"".join(parts)
-
-
-def _body(request: Any) -> bytes:
-    """What is sent, where it is there already: files and generators are not read for us."""
-    body = request.body
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, io.BytesIO):
-        return body.getvalue()
-    return bytes(body) if isinstance(body, bytes | bytearray) else b""
 
 
 def _cause(error: BaseException) -> BaseException:

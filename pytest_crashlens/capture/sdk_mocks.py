@@ -11,11 +11,11 @@ import functools
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_crashlens.capture import sdk_names
-from pytest_crashlens.capture.imports import put
+from pytest_crashlens.capture.imports import put, together
 from pytest_crashlens.capture.owners import Owner
 from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.capture.sdk_objects import exchange_of, refusal_of, sdk_of, states_usage
@@ -175,17 +175,11 @@ class SdkMocks:
 
 def patch_mock(module: Any, mocks: SdkMocks) -> Callable[[], None]:
     """Watch the mocks of ``unittest.mock`` (or its backport ``mock.mock``)."""
-    undo = [
+    return together(
         _watch_calls(module, mocks),
         _watch_awaits(module, mocks),
         _watch_patches(module, mocks),
-    ]
-    return functools.partial(_all, undo)
-
-
-def _all(undo: Sequence[Callable[[], None]]) -> None:
-    for step in undo:
-        step()
+    )
 
 
 def _watch_calls(module: Any, mocks: SdkMocks) -> Callable[[], None]:

@@ -6,7 +6,7 @@ checks for its own types: ``httpx`` and ``httpx2`` are unrelated packages.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from pytest_crashlens.capture.attempt import Attempt
@@ -16,25 +16,9 @@ from pytest_crashlens.capture.recorder import Recorder
 def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
     """The synchronous and the asynchronous tee for ``module`` (httpx or httpx2)."""
 
-    def keep(attempt: Attempt, chunk: bytes) -> None:
-        try:
-            attempt.keep(chunk)
-        except Exception as fault:
-            recorder.fault("capture of a stream", fault)
-
     class TeeStream(_Tee, module.SyncByteStream):  # type: ignore[misc]  # base known at run time
         def __iter__(self) -> Iterator[bytes]:
-            attempt = self._attempt
-            try:
-                for chunk in self._stream:
-                    keep(attempt, chunk)
-                    yield chunk
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                recorder.end(attempt, "error", error)
-                raise
-            recorder.end(attempt, "complete")
+            return passing(self._stream, self._attempt, recorder)
 
         def close(self) -> None:
             try:
@@ -43,23 +27,8 @@ def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
                 recorder.end(self._attempt, "closed_early")
 
     class AsyncTeeStream(_Tee, module.AsyncByteStream):  # type: ignore[misc]
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            attempt = self._attempt
-            inner = self._stream.__aiter__()
-            try:
-                async for chunk in inner:
-                    keep(attempt, chunk)
-                    yield chunk
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                recorder.end(attempt, "error", error)
-                raise
-            finally:
-                aclose = getattr(inner, "aclose", None)
-                if aclose is not None:
-                    await aclose()
-            recorder.end(attempt, "complete")
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return passing_async(self._stream, self._attempt, recorder)
 
         async def aclose(self) -> None:
             try:
@@ -68,6 +37,47 @@ def tee_classes(module: Any, recorder: Recorder) -> tuple[type, type]:
                 recorder.end(self._attempt, "closed_early")
 
     return TeeStream, AsyncTeeStream
+
+
+def passing(chunks: Iterable[bytes], attempt: Attempt, recorder: Recorder) -> Iterator[bytes]:
+    """Pass on ``chunks`` and keep them in ``attempt``, which is over when they are."""
+    try:
+        for chunk in chunks:
+            try:
+                attempt.keep(chunk)
+            except Exception as fault:
+                recorder.fault("capture of a stream", fault)
+            yield chunk
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        recorder.end(attempt, "error", error)
+        raise
+    recorder.end(attempt, "complete")
+
+
+async def passing_async(
+    chunks: AsyncIterable[bytes], attempt: Attempt, recorder: Recorder
+) -> AsyncIterator[bytes]:
+    """The same of an asynchronous stream."""
+    inner = chunks.__aiter__()
+    try:
+        async for chunk in inner:
+            try:
+                attempt.keep(chunk)
+            except Exception as fault:
+                recorder.fault("capture of a stream", fault)
+            yield chunk
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        recorder.end(attempt, "error", error)
+        raise
+    finally:
+        aclose = getattr(inner, "aclose", None)
+        if aclose is not None:
+            await aclose()
+    recorder.end(attempt, "complete")
 
 
 class _Tee:

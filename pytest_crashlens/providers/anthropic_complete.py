@@ -11,6 +11,7 @@ from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.providers import sse
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Texts,
@@ -24,15 +25,12 @@ from pytest_crashlens.providers.reading import (
 _PATH = re.compile(r"/v1/complete/?$")
 
 
-class AnthropicComplete:
+class AnthropicComplete(PostedTo):
     """``POST /v1/complete``."""
 
     endpoint = "complete"
     family = "anthropic"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and a prompt."""

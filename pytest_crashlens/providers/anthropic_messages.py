@@ -12,6 +12,7 @@ from pytest_crashlens.model.usage import Usage, total
 from pytest_crashlens.providers import sse
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -32,15 +33,12 @@ _PATH = re.compile(r"/messages/?$")
 _TELLING = (b'"message_start"', b'"message_delta"', b'"error"')
 
 
-class AnthropicMessages:
+class AnthropicMessages(PostedTo):
     """``POST .../v1/messages``."""
 
     endpoint = "messages"
     family = "anthropic"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and messages; mail and chat services have not both."""

@@ -17,6 +17,7 @@ from pytest_crashlens.providers import aws_event_stream
 from pytest_crashlens.providers.bedrock import read_usage
 from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.reading import (
+    PostedTo,
     Reading,
     Request,
     error_name,
@@ -32,15 +33,12 @@ _DEEPEST = 4
 """Objects between an event and the call of a model in it."""
 
 
-class BedrockAgents:
+class BedrockAgents(PostedTo):
     """``POST /agents/{id}/...`` (InvokeAgent, InvokeInlineAgent)."""
 
     endpoint = "agents"
     family = "bedrock"
-
-    def matches(self, method: str, path: str) -> bool:
-        """By the path; whose it is tells the host."""
-        return method == "POST" and _AGENT.search(path) is not None
+    paths = _AGENT
 
     def request(self, exchange: Exchange) -> Request | None:
         """Something to do; only at Bedrock, elsewhere such a path may be anything."""
@@ -70,15 +68,12 @@ class BedrockAgents:
         )
 
 
-class BedrockKnowledge:
+class BedrockKnowledge(PostedTo):
     """``POST /retrieveAndGenerate`` and ``/retrieveAndGenerateStream``."""
 
     endpoint = "retrieve_and_generate"
     family = "bedrock"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host: the path is Bedrock's own."""
-        return method == "POST" and _KNOWLEDGE.search(path) is not None
+    paths = _KNOWLEDGE
 
     def request(self, exchange: Exchange) -> Request | None:
         """A question, to be answered by a model that the configuration names."""

@@ -16,6 +16,7 @@ from pytest_crashlens.providers.bedrock import model_id, read_usage, refusal
 from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -33,15 +34,12 @@ _PATH = re.compile(r"/model/(.+)/converse(-stream)?/?$")
 _MEDIA = ("image", "document", "video", "audio")
 
 
-class BedrockConverse:
+class BedrockConverse(PostedTo):
     """``POST /model/{id}/converse`` and ``/converse-stream``."""
 
     endpoint = "converse"
     family = "bedrock"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host (gateways), any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """Anything at Bedrock itself; elsewhere it has messages, or variables of a kept prompt."""

@@ -30,6 +30,7 @@ from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.openai_chat import OpenAIChat
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -60,15 +61,12 @@ _SAID = ("completion", "outputText", "generation", "text")
 _SAID_WITHIN = ("results", "generations", "outputs", "completions")
 
 
-class BedrockInvoke:
+class BedrockInvoke(PostedTo):
     """``POST /model/{id}/invoke`` and ``/invoke-with-response-stream``."""
 
     endpoint = "invoke"
     family = "bedrock"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host (gateways), any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """Anything at Bedrock itself; elsewhere what looks like a question to some family."""

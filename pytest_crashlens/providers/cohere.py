@@ -14,6 +14,7 @@ from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.json_stream import json_objects
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Texts,
@@ -34,7 +35,7 @@ _SIGNS = (b'"billed_units"', b'"message-start"', b'"stream-start"')
 _TELLING = (b'"message-end"', b'"stream-end"', b'"error"')
 
 
-class CohereChat:
+class CohereChat(PostedTo):
     """``POST /v2/chat`` and ``POST /v1/chat``.
 
     Sources: https://docs.cohere.com/reference/chat, https://docs.cohere.com/v1/reference/chat
@@ -42,10 +43,7 @@ class CohereChat:
 
     endpoint = "chat"
     family = "cohere"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _CHAT.search(path) is not None
+    paths = _CHAT
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and messages, or (version 1) a message; applications have that too."""
@@ -64,15 +62,12 @@ class CohereChat:
         return _read(exchange, request)
 
 
-class CohereGenerate:
+class CohereGenerate(PostedTo):
     """``POST /v1/generate``. Source: https://docs.cohere.com/v1/reference/generate."""
 
     endpoint = "generate"
     family = "cohere"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _GENERATE.search(path) is not None
+    paths = _GENERATE
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a prompt."""
@@ -86,15 +81,12 @@ class CohereGenerate:
         return _read(exchange, request)
 
 
-class CohereEmbeddings:
+class CohereEmbeddings(PostedTo):
     """``POST /v2/embed`` and ``POST /v1/embed``. Source: https://docs.cohere.com/reference/embed."""
 
     endpoint = "embeddings"
     family = "cohere"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _EMBED.search(path) is not None
+    paths = _EMBED
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has texts, images or inputs of both."""

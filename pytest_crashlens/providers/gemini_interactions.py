@@ -15,6 +15,7 @@ from pytest_crashlens.providers import google, sse
 from pytest_crashlens.providers.openai_usage import without_oversized
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -33,15 +34,12 @@ from pytest_crashlens.providers.reading import (
 _PATH = re.compile(r"/interactions/?$")
 
 
-class GeminiInteractions:
+class GeminiInteractions(PostedTo):
     """``POST .../interactions``."""
 
     endpoint = "interactions"
     family = "google"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has some input and a model, or an agent in its place."""

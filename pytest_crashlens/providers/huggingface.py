@@ -17,6 +17,7 @@ from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.json_stream import json_objects
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -37,15 +38,12 @@ _PATH = re.compile(
 _SIGNS = (b'"generated_text"', b'"token"')
 
 
-class HuggingFaceInference:
+class HuggingFaceInference(PostedTo):
     """``POST /models/MODEL``, and ``/generate`` and ``/generate_stream`` of a model's server."""
 
     endpoint = "text_generation"
     family = "huggingface"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has inputs, and the host or the answer is as theirs."""

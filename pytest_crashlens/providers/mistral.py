@@ -8,6 +8,7 @@ from dataclasses import replace
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.providers.openai_chat import OpenAIChat
 from pytest_crashlens.providers.reading import (
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -24,7 +25,7 @@ _AGENTS = re.compile(r"/agents/completions/?$")
 _OCR = re.compile(r"/ocr/?$")
 
 
-class MistralFIM:
+class MistralFIM(PostedTo):
     """``POST /v1/fim/completions``: a prompt and a suffix, answered as a chat.
 
     Source: https://docs.mistral.ai/api/endpoint/fim
@@ -32,10 +33,7 @@ class MistralFIM:
 
     endpoint = "fim"
     family = "mistral"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _FIM.search(path) is not None
+    paths = _FIM
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and a prompt."""
@@ -53,7 +51,7 @@ class MistralFIM:
         return replace(reading, texts=Texts(inputs=inputs, output=reading.texts.output))
 
 
-class MistralAgents:
+class MistralAgents(PostedTo):
     """``POST /v1/agents/completions``: a chat whose model is the agent's.
 
     Source: https://docs.mistral.ai/api/endpoint/deprecated/agents
@@ -61,10 +59,7 @@ class MistralAgents:
 
     endpoint = "chat"
     family = "mistral"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _AGENTS.search(path) is not None
+    paths = _AGENTS
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has an agent and messages."""
@@ -78,7 +73,7 @@ class MistralAgents:
         return replace(OpenAIChat().read(exchange, request), texts=None)
 
 
-class MistralOCR:
+class MistralOCR(PostedTo):
     """``POST /v1/ocr``: billed by the page.
 
     Source: https://docs.mistral.ai/api/endpoint/ocr
@@ -86,10 +81,7 @@ class MistralOCR:
 
     endpoint = "ocr"
     family = "mistral"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _OCR.search(path) is not None
+    paths = _OCR
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and a document."""

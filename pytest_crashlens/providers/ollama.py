@@ -11,6 +11,7 @@ from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.providers.json_stream import dumped, json_objects
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -30,7 +31,7 @@ _EMBED = re.compile(r"/api/(?:embed|embeddings)/?$")
 _TELLING = (b'"eval_count"', b'"error"')
 
 
-class OllamaChat:
+class OllamaChat(PostedTo):
     """``POST /api/chat``.
 
     Source: https://docs.ollama.com/api/chat
@@ -38,10 +39,7 @@ class OllamaChat:
 
     endpoint = "chat"
     family = "ollama"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _CHAT.search(path) is not None
+    paths = _CHAT
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and messages; without messages it only loads the model."""
@@ -53,7 +51,7 @@ class OllamaChat:
         return _read(exchange, request)
 
 
-class OllamaGenerate:
+class OllamaGenerate(PostedTo):
     """``POST /api/generate``.
 
     Source: https://docs.ollama.com/api/generate
@@ -61,10 +59,7 @@ class OllamaGenerate:
 
     endpoint = "generate"
     family = "ollama"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _GENERATE.search(path) is not None
+    paths = _GENERATE
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and a prompt; without a prompt it only loads the model."""
@@ -77,7 +72,7 @@ class OllamaGenerate:
         return _read(exchange, request)
 
 
-class OllamaEmbeddings:
+class OllamaEmbeddings(PostedTo):
     """``POST /api/embed``, and ``/api/embeddings``, which states no counts.
 
     Source: https://docs.ollama.com/api/embed
@@ -85,10 +80,7 @@ class OllamaEmbeddings:
 
     endpoint = "embeddings"
     family = "ollama"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _EMBED.search(path) is not None
+    paths = _EMBED
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and an input, formerly a prompt."""

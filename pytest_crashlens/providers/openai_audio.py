@@ -17,6 +17,7 @@ from pytest_crashlens.providers.multipart import form_fields
 from pytest_crashlens.providers.openai_chat import with_deployment
 from pytest_crashlens.providers.openai_usage import read_usage
 from pytest_crashlens.providers.reading import (
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -37,15 +38,12 @@ _TELLING = (b'"usage"', b'"error"')
 _FILE = ("file", "file_url", "url", "input_audio", "audio")
 
 
-class OpenAITranscriptions:
+class OpenAITranscriptions(PostedTo):
     """``POST .../audio/transcriptions`` and ``/translations``."""
 
     endpoint = "transcriptions"
     family = "openai"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _TRANSCRIPTIONS.search(path) is not None
+    paths = _TRANSCRIPTIONS
 
     def request(self, exchange: Exchange) -> Request | None:
         """A form with a file; one that was streamed from a disk was not seen at all."""
@@ -69,15 +67,12 @@ class OpenAITranscriptions:
         return _reading(answer, missing="no usage in the answer")
 
 
-class OpenAISpeech:
+class OpenAISpeech(PostedTo):
     """``POST .../audio/speech``."""
 
     endpoint = "speech"
     family = "openai"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _SPEECH.search(path) is not None
+    paths = _SPEECH
 
     def request(self, exchange: Exchange) -> Request | None:
         """A text to speak."""

@@ -11,6 +11,7 @@ from pytest_crashlens.providers import sse
 from pytest_crashlens.providers.openai_usage import read_usage
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Texts,
@@ -33,15 +34,12 @@ _TELLING = (b'"usage"', b'"error"')
 ASK_FOR_USAGE = 'no usage in the stream: pass stream_options={"include_usage": True}'
 
 
-class OpenAIChat:
+class OpenAIChat(PostedTo):
     """``POST .../chat/completions``."""
 
     endpoint = "chat"
     family = "openai"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """A chat has messages; its model may be in the path (Azure) or left to a local server."""

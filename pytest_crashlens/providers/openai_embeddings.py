@@ -9,6 +9,7 @@ from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.providers.openai_chat import with_deployment
 from pytest_crashlens.providers.openai_usage import read_usage
 from pytest_crashlens.providers.reading import (
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -25,15 +26,12 @@ from pytest_crashlens.providers.stated_cost import stated_cost
 _PATH = re.compile(r"/embeddings/?$")
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(PostedTo):
     """``POST .../embeddings``."""
 
     endpoint = "embeddings"
     family = "openai"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """An embedding has a model (Azure: in the path) and an input of text or tokens."""

@@ -15,6 +15,7 @@ from pytest_crashlens.providers.multipart import form_fields
 from pytest_crashlens.providers.openai_chat import with_deployment
 from pytest_crashlens.providers.openai_usage import read_usage
 from pytest_crashlens.providers.reading import (
+    PostedTo,
     Reading,
     Request,
     error_name,
@@ -31,7 +32,7 @@ _PATH = re.compile(r"/images(/generations|/edits|/variations)?/?$")
 _TELLING = (b'"usage"', b'"error"')
 
 
-class OpenAIImages:
+class OpenAIImages(PostedTo):
     """``POST .../images/generations``, ``/edits``, ``/variations``; OpenRouter's ``/images``.
 
     Source of the last: https://openrouter.ai/docs/features/multimodal/image-generation
@@ -39,10 +40,7 @@ class OpenAIImages:
 
     endpoint = "images"
     family = "openai"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """A prompt or a picture to change; without a more telling path also a model."""

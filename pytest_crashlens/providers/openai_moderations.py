@@ -14,6 +14,7 @@ from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.openai_usage import read_usage
 from pytest_crashlens.providers.reading import (
+    PostedTo,
     Reading,
     Request,
     error_name,
@@ -27,15 +28,12 @@ from pytest_crashlens.providers.stated_cost import stated_cost
 _PATH = re.compile(r"/moderations/?$")
 
 
-class OpenAIModerations:
+class OpenAIModerations(PostedTo):
     """``POST .../moderations`` (Mistral also ``/chat/moderations``)."""
 
     endpoint = "moderations"
     family = "openai"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """Something to judge."""

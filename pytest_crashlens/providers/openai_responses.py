@@ -13,6 +13,7 @@ from pytest_crashlens.providers import sse
 from pytest_crashlens.providers.openai_usage import read_usage
 from pytest_crashlens.providers.reading import (
     Channels,
+    PostedTo,
     Reading,
     Request,
     Texts,
@@ -41,15 +42,12 @@ _INPUTS = ("input", "instructions", *_KEPT_BY_PROVIDER)
 _NO_TEXT = frozenset({"response.audio.delta", "response.output_audio.delta"})
 
 
-class OpenAIResponses:
+class OpenAIResponses(PostedTo):
     """``POST .../responses`` and ``POST .../responses/compact``."""
 
     endpoint = "responses"
     family = "openai"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model and some input, or a stored prompt, which may bring both."""

@@ -103,6 +103,16 @@ class WireFormat(Protocol):
         """What the answer states."""
 
 
+class PostedTo:
+    """What a wire format is that is told by its ``paths``, at any host and after any prefix."""
+
+    paths: re.Pattern[str]
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request to this path may be a call in this format."""
+        return method == "POST" and self.paths.search(path) is not None
+
+
 class Stated:
     """The counts of one usage object; remembers the names of those that are no counts."""
 

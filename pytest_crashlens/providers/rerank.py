@@ -7,6 +7,7 @@ import re
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.providers.reading import (
+    PostedTo,
     Reading,
     Request,
     Stated,
@@ -21,7 +22,7 @@ from pytest_crashlens.providers.stated_cost import stated_cost
 _PATH = re.compile(r"/rerank/?$")
 
 
-class Rerank:
+class Rerank(PostedTo):
     """``POST .../rerank``.
 
     Cohere bills searches and states no tokens (https://docs.cohere.com/reference/rerank), Voyage
@@ -30,10 +31,7 @@ class Rerank:
 
     endpoint = "rerank"
     family = "cohere"
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has a model, a query and documents."""

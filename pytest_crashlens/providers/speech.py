@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.multipart import form_fields
-from pytest_crashlens.providers.reading import Reading, Request, json_object, name
+from pytest_crashlens.providers.reading import PostedTo, Reading, Request, json_object, name
 
 _PATH = re.compile(r"/v1/(stt|tts|listen|speak)/?$")
 _PROVIDERS: Mapping[str, str] = MappingProxyType(
@@ -31,15 +31,12 @@ _BILLED_BY = MappingProxyType(
 )
 
 
-class Speech:
+class Speech(PostedTo):
     """``POST /v1/stt`` and ``/v1/tts`` at xAI, ``/v1/listen`` and ``/v1/speak`` at Deepgram."""
 
     endpoint = "speech"
     family = "deepgram"
-
-    def matches(self, method: str, path: str) -> bool:
-        """By the path; whose it is tells the host."""
-        return method == "POST" and _PATH.search(path) is not None
+    paths = _PATH
 
     def request(self, exchange: Exchange) -> Request | None:
         """Only at the two providers: elsewhere such a path may be anything."""

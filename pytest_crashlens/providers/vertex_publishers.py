@@ -11,7 +11,14 @@ from urllib.parse import unquote
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.providers.anthropic_messages import AnthropicMessages
 from pytest_crashlens.providers.openai_chat import OpenAIChat
-from pytest_crashlens.providers.reading import Reading, Request, WireFormat, name, requested
+from pytest_crashlens.providers.reading import (
+    PostedTo,
+    Reading,
+    Request,
+    WireFormat,
+    name,
+    requested,
+)
 
 _PATH = re.compile(
     r"/publishers/(?P<publisher>[^/]+)/models/(?P<model>[^/:?#]+)"
@@ -22,18 +29,16 @@ _COUNTS_ONLY = "count-tokens"
 Source: https://docs.anthropic.com/en/api/claude-on-vertex-ai"""
 
 
-class RawPredict:
+class RawPredict(PostedTo):
     """``POST .../publishers/PUBLISHER/models/MODEL:rawPredict`` and ``:streamRawPredict``."""
+
+    paths = _PATH
 
     def __init__(self, inner: WireFormat, *, anthropic: bool) -> None:
         self.endpoint = inner.endpoint
         self.family = "vertex"
         self._inner = inner
         self._anthropic = anthropic
-
-    def matches(self, method: str, path: str) -> bool:
-        """Any host, any prefix."""
-        return method == "POST" and _PATH.search(path) is not None
 
     def request(self, exchange: Exchange) -> Request | None:
         """It has messages; its model is in the path."""
