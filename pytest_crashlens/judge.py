@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from pytest_crashlens.baseline.file import Baseline
 from pytest_crashlens.baseline.stale import Extent
 from pytest_crashlens.cost_failure import CostFailure
+from pytest_crashlens.detect.detection import root_causes
 from pytest_crashlens.extent import RunExtent, stale_in
 from pytest_crashlens.keys import Keys
 from pytest_crashlens.last_run import LastRunKeeper
@@ -24,13 +25,17 @@ from pytest_crashlens.policy.anchor import Anchored
 from pytest_crashlens.policy.assess import Assessment, Assessor
 from pytest_crashlens.policy.config import Severity
 from pytest_crashlens.policy.coverage import stale_finding
+from pytest_crashlens.policy.labels import unmatched
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.loader import other_projects
+from pytest_crashlens.policy.owners import CodeOwners
 from pytest_crashlens.policy.verdict import Finding, Verdict
-from pytest_crashlens.report.json_report import to_json
+from pytest_crashlens.report.junit import properties
 from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
 from pytest_crashlens.report.spend import SpendKeeper
 from pytest_crashlens.report.terminal import summary
+from pytest_crashlens.report.writers import Reports
+from pytest_crashlens.results import Results
 from pytest_crashlens.snapshot import UpdateWay, write_snapshot
 
 NAME = "crashlens-judge"
@@ -52,6 +57,8 @@ class JudgeSettings:
     baseline: Baseline | None
     baseline_path: Path
     names: Keys
+    owners: CodeOwners | None
+    """Whose files the tests are, where a budget asks for that."""
     live: LiveRuns
     baseline_mode: str
     """``compared``, ``updated``, ``off`` or ``first run``."""
@@ -65,7 +72,7 @@ class JudgeSettings:
     header: str
     accept_command: str
     notices: tuple[str, ...]
-    json_paths: tuple[Path, ...]
+    reports: Reports
 
 
 class Judge:
@@ -82,7 +89,8 @@ class Judge:
         self._failed_subtests: set[str] = set()
         self._unjudged = False
         self._incomplete: dict[str, None] = {}
-        self._run: RunResult | None = None
+        self.run: RunResult | None = None
+        """The run, once it is judged."""
 
     def pytest_report_header(self) -> str:
         return self._settings.header
@@ -111,6 +119,9 @@ class Judge:
         if plain is None and when == "call":
             self._incomplete["some tests ran without crashlens (is it off in a worker?)"] = None
         phase = None if plain is None else PhaseUsage.from_dict(plain)
+        if phase is not None:
+            place = self._names.place(report.nodeid)
+            phase = replace(phase, calls=self._settings.assessor.labelled(place, phase.calls))
         record = self._ledger.add(report.nodeid, when, phase)
         if when == "setup":
             self._failed_subtests.discard(report.nodeid)
@@ -123,6 +134,10 @@ class Judge:
             record.end(self._outcome(report), again=again)
             if record.outcome == "passed" and not (again or record.settings.get("ignore")):
                 self._judge(report, record)
+        if self._settings.reports.junit and when in ("call", "teardown"):
+            # a list of its own: the phases of a test share one
+            found = properties(self._results().of_test(record))
+            report.user_properties = [*report.user_properties, *found]
 
     def _outcome(self, report: pytest.TestReport) -> str:
         if hasattr(report, "wasxfail"):
@@ -167,10 +182,10 @@ class Judge:
             rest = session.config.stash.get(REST, None)
             if rest is not None:
                 self._ledger.add_rest(rest)
-            run = self._run = self._finish(ended=session.exitstatus in _ENDED)
+            run = self.run = self._finish(ended=session.exitstatus in _ENDED)
         except Exception as fault:
             self._note_fault("the end of the run", fault)
-            run = self._run = self._incomplete_run()
+            run = self.run = self._incomplete_run()
         if run.session_failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -179,7 +194,9 @@ class Judge:
         self._ledger.add_rest(PhaseUsage.from_dict(plain))
 
     def _finish(self, *, ended: bool) -> RunResult:
-        results = [*self._test_results(), *self._fixture_results()]
+        settings = self._settings
+        measured = self._results()
+        results = measured.all()
         extent = self.extent.of(
             self._ledger, self._names, ended=ended, incomplete=bool(self._incomplete)
         )
@@ -195,15 +212,20 @@ class Judge:
                 self._incomplete |= dict.fromkeys(others)
                 self._unjudged = True
         known = self._settings.baseline if self._settings.baseline_mode == "compared" else None
-        hosts = uncaptured_hosts(self._ledger, self._assessments)
-        if not self._settings.assessor.names_uncaptured:
-            hosts = iter(())
+        labels = settings.assessor.label_sums(measured.labelled(), settings.owners)
+        incomplete = self._why_incomplete()
         result = RunResult(
             results=tuple(results),
-            session=self._settings.assessor.session(
+            session=settings.assessor.session(
                 calls,
                 uncaptured=tuple(self._ledger.uncaptured),
                 refused=tuple(self._ledger.refused),
+                labels=labels,
+                incomplete=incomplete,
+            ),
+            labels=labels,
+            detections=root_causes(
+                {one.assessment.nodeid: one.assessment.detections for one in results if one.judged}
             ),
             spent=self._totals(live),
             simulated=self._totals([call for call in calls if not call.live]),
@@ -211,11 +233,13 @@ class Judge:
             may_fail=self._settings.may_fail,
             late=tuple(self._ledger.late),
             moved=moved_usage(known, results, stale) if known else (),
-            incomplete=(*self._incomplete, *hosts, *self._ledger.faults),
+            incomplete=incomplete,
             unjudged=self._unjudged,
             notices=(
                 *self._settings.notices,
                 *self._hint(results),
+                *settings.assessor.not_enforced(calls),
+                *(unmatched(labels) if extent.everything else ()),
                 *runs_without_calls(self._ledger),
                 *self._settings.spend.keep(live, self._settings.assessor.cost_today),
             ),
@@ -235,13 +259,27 @@ class Judge:
         self._settings.last_run.keep(
             result, self._settings.baseline, partial=extent.partial, ended=ended
         )
-        for path in self._settings.json_paths:
-            try:
-                path.write_text(to_json(result), encoding="utf-8")
-            except OSError as error:
-                fault = f"{path}: cannot be written: {error.strerror or error}"
-                result = replace(result, incomplete=(*result.incomplete, fault))
-        return result
+        faults = tuple(self._settings.reports.write(result))
+        return replace(result, incomplete=(*result.incomplete, *faults))
+
+    def _results(self) -> Results:
+        baseline = self._settings.baseline
+        return Results(
+            ledger=self._ledger,
+            names=self._names,
+            assessor=self._settings.assessor,
+            assessments=self._assessments,
+            entries=baseline.entries if baseline else {},
+        )
+
+    def _why_incomplete(self) -> tuple[str, ...]:
+        """Why the figures are not the whole run's."""
+        assessor = self._settings.assessor
+        if not assessor.tells_incomplete:
+            return ()
+        hosts = uncaptured_hosts(self._ledger, self._assessments)
+        named = hosts if assessor.names_uncaptured else ()
+        return (*self._incomplete, *named, *self._ledger.faults)
 
     def _shift(self, results: Sequence[Result]) -> tuple[Finding, ...]:
         """That the live tests rose together."""
@@ -261,60 +299,6 @@ class Judge:
         judged = [result.assessment for result in results if result.judged]
         cards = {name: card for one in judged for name, card in one.cards.items()}
         return self._settings.anchored.creep({one.key: one.now for one in judged}, cards)
-
-    def _test_results(self) -> list[Result]:
-        entries = self._settings.baseline.entries if self._settings.baseline else {}
-        results = []
-        for record in self._ledger.tests.values():
-            key = self._names.of(record)
-            known = entries.get(key)
-            assessment = self._assessments.get(record.nodeid)
-            found = assessment is not None and assessment.verdict.findings
-            if not record.calls and known is None and not found:
-                continue
-            if assessment is None:
-                assessment = self._settings.assessor.describe(
-                    key, record.nodeid, record.calls, known
-                )
-            judged = record.outcome == "passed" and record.nodeid in self._assessments
-            outcome = "ignored" if record.settings.get("ignore") else record.outcome
-            if judged and not record.torn_down and not assessment.verdict.failed:
-                judged, outcome = False, "error"  # its teardown failed
-            results.append(Result(assessment=assessment, outcome=outcome, judged=judged))
-        return results
-
-    def _fixture_results(self) -> list[Result]:
-        """Fixtures that outlive a test, and what tests' teardowns added: judged by the session."""
-        results = []
-        for key, nodeid, place, calls in (*self._fixtures(), *self._teardowns()):
-            if calls or self._is_known(key):
-                assessment = self._settings.assessor.assess(key, nodeid, calls, place=place)
-                results.append(Result(assessment=assessment, outcome="passed", fixture=True))
-        return results
-
-    def _fixtures(self) -> Iterator[tuple[str, str, str, Sequence[Call]]]:
-        """Key, node id, place and calls of each fixture that was set up well."""
-        for name, calls in self._ledger.fixtures().items():
-            prefix, _, nodeid = name.partition(":")
-            # no test can be named for a fixture
-            yield (
-                f"{prefix}:{self._names.in_baseline(nodeid)}",
-                "",
-                self._names.place(nodeid),
-                calls,
-            )
-
-    def _teardowns(self) -> Iterator[tuple[str, str, str, Sequence[Call]]]:
-        """The same of each teardown that went well, after a test that did."""
-        for record in self._ledger.tests.values():
-            judged = record.outcome == "passed" and record.torn_down
-            if judged and not record.settings.get("ignore"):
-                key = f"teardown:{self._names.of(record)}"
-                yield key, record.nodeid, self._names.place(record.nodeid), record.teardown
-
-    def _is_known(self, key: str) -> bool:
-        baseline = self._settings.baseline
-        return baseline is not None and key in baseline.entries
 
     def _totals(self, calls: Sequence[Call]) -> Totals:
         return Totals.of(calls, self._settings.assessor.cost_today(calls))
@@ -346,16 +330,16 @@ class Judge:
         )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._run is None:
+        if self.run is None:
             return
         width = self._config.get_terminal_writer().fullwidth
-        lines = summary(self._run, self._config.get_verbosity(), width)
-        if not lines:
-            return
-        if self._config.get_verbosity() >= 0:
+        lines = summary(self.run, self._config.get_verbosity(), width)
+        if lines and self._config.get_verbosity() >= 0:
             terminalreporter.section("LLM cost")
         for text, role in lines:
             terminalreporter.line(text, **_COLOURS[role])
+        for text in self._settings.reports.printed(self.run).splitlines():
+            terminalreporter.line(text)
 
     def _note_fault(self, place: str, fault: Exception) -> None:
         self._unjudged = True

@@ -19,14 +19,14 @@ from pytest_crashlens.capture.live_calls import LiveCalls
 from pytest_crashlens.capture.owners import Owner
 from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.capture.sdk_mocks import SdkMocks
-from pytest_crashlens.errors import ConfigError
 from pytest_crashlens.fixture import CrashlensFixture
 from pytest_crashlens.fixture_owners import FixtureOwners, in_context_of
+from pytest_crashlens.marker import marker_settings
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.phase_usage import PhaseUsage
-from pytest_crashlens.policy.limits import Limits, limits_from_marker
-from pytest_crashlens.providers.calls import read_calls
+from pytest_crashlens.policy.config import Config
+from pytest_crashlens.providers.calls import Infer, read_calls
 from pytest_crashlens.providers.hosts import provider_of, serves_models
 from pytest_crashlens.providers.registry import FORMATS, wanted
 from pytest_crashlens.providers.retries import failed, group
@@ -74,13 +74,16 @@ class ItemMeasure:
 class Measure:
     """The plugin object of every process that runs tests."""
 
-    def __init__(self, config: pytest.Config, repeats: Repeats | None = None) -> None:
+    def __init__(
+        self, config: pytest.Config, policies: Config, repeats: Repeats | None = None
+    ) -> None:
         self._repeats = repeats
         workerinput = getattr(config, "workerinput", {})
         run_id: str = workerinput.get("testrunuid") or os.urandom(16).hex()
         self._worker: str = workerinput.get("workerid", "main")
         self._fingerprint_key = run_id.encode()[:64]
         self._counter = TokenCounter.load()  # tests may forbid files and network: read them now
+        self._infer = _inference(policies)
         self._reported_faults = 0
         added = config.hook.pytest_crashlens_wire_formats(config=config)
         self._formats = (*(found for several in added for found in several), *FORMATS)
@@ -106,7 +109,9 @@ class Measure:
                 self.recorder.faults.append(
                     "wire formats of a conftest or plugin are not known to other processes"
                 )
-            self._children = Children(config.rootpath, self._fingerprint_key, allowed)
+            self._children = Children(
+                config.rootpath, self._fingerprint_key, allowed, infers=self._infer is not None
+            )
 
     def pytest_sessionstart(self) -> None:
         if self._children is not None:
@@ -147,7 +152,7 @@ class Measure:
         # no wrapper: those of others, which it may fail inside of, must have begun
         measure = item.stash[ITEM]
         measure.begin()
-        measure.settings = _marker_settings(item)
+        measure.settings = marker_settings(item)
         measure.owner.task = measure.settings.get("task")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -306,6 +311,7 @@ class Measure:
                 count=self._counter,
                 fingerprint_key=self._fingerprint_key,
                 formats=self._formats,
+                infer=self._infer,
             )
         except Exception as fault:
             self.recorder.fault("reading of exchanges", fault)
@@ -348,6 +354,15 @@ def measures_mocks(config: pytest.Config) -> bool:
     return bool(config.option.crashlens_sdk_mocks or config.getini("crashlens_sdk_mocks"))
 
 
+def _inference(policies: Config) -> Infer | None:
+    """What infers the tasks of calls, where a rule asks for tasks."""
+    if all(rule.task_type is None for rule in policies.rules):
+        return None
+    from pytest_crashlens.tasks.infer import infer_task
+
+    return infer_task
+
+
 def _live_calls(config: pytest.Config) -> LiveCalls | None:
     """What may go out; None: everything."""
     option = config.option
@@ -360,27 +375,3 @@ def _live_calls(config: pytest.Config) -> LiveCalls | None:
 
 REST = pytest.StashKey[PhaseUsage]()
 """What a process saw after its last report."""
-
-
-def _marker_settings(item: pytest.Item) -> dict[str, Any]:
-    """Settings of the test's crashlens markers, the closest one winning key by key."""
-    limits = Limits()
-    settings: dict[str, Any] = {}
-    fault = ""
-    for marker in item.iter_markers("crashlens"):
-        try:
-            if marker.args:
-                given = ", ".join(repr(value) for value in marker.args)
-                raise ConfigError(
-                    f"@pytest.mark.crashlens takes keyword arguments only, got {given}"
-                )
-            closer = limits_from_marker(marker.kwargs)
-        except ConfigError as error:
-            fault = f"{item.nodeid}: {error}"
-        if fault:  # here, as in the except clause both errors would be shown
-            pytest.fail(fault, pytrace=False)
-        limits = limits.over(closer.limits)
-        for name in ("task", "key", "ignore"):
-            if name in marker.kwargs:
-                settings.setdefault(name, getattr(closer, name))
-    return settings | {"limits": limits.to_dict()}

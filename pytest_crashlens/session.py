@@ -11,10 +11,18 @@ from typing import NamedTuple
 
 import pytest
 
-from pytest_crashlens import collection, fixture_owners, judge, measure, repeats, xdist
+from pytest_crashlens import (
+    collection,
+    fixture_owners,
+    judge,
+    measure,
+    notifying,
+    repeats,
+    xdist,
+)
 from pytest_crashlens.baseline.file import DEFAULT_NAME, Baseline, load
 from pytest_crashlens.baseline.noise import KEPT_RUNS
-from pytest_crashlens.errors import CrashlensError
+from pytest_crashlens.errors import ConfigError, CrashlensError
 from pytest_crashlens.judge import Judge, JudgeSettings
 from pytest_crashlens.keys import Keys
 from pytest_crashlens.last_run import LastRunKeeper
@@ -25,9 +33,12 @@ from pytest_crashlens.policy.assess import Assessor
 from pytest_crashlens.policy.config import Config, project_root
 from pytest_crashlens.policy.limits import DEFAULT_LIMITS
 from pytest_crashlens.policy.loader import find_config, load_config, project_folder
+from pytest_crashlens.policy.owners import PLACES, CodeOwners, read_code_owners
 from pytest_crashlens.pricing.book import PriceBook
 from pytest_crashlens.repeats import Repeats
 from pytest_crashlens.report.spend import SpendKeeper
+from pytest_crashlens.report.view import Context, folder_in_repository
+from pytest_crashlens.report.writers import JUNIT, Reports, parse_wanted
 from pytest_crashlens.snapshot import UpdateWay
 
 _NOT_IN_A_LINE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -41,34 +52,45 @@ def register(config: pytest.Config) -> None:
         pytest.UsageError: A flag, crashlens.yml or the baseline cannot be used.
     """
     plugins = config.pluginmanager
-    if not hasattr(config, "workerinput"):
+    judges = not hasattr(config, "workerinput")
+    files, fault = None, None
+    try:
+        files = _files(config)
+    except CrashlensError as error:
+        if judges:
+            raise pytest.UsageError(str(error)) from None
+        fault = str(error)  # its controller could read them
+    if judges and files is not None:
         try:
-            settings = _settings(config)
+            settings = _settings(config, files)
             arbiter = Judge(config, settings)
         except CrashlensError as error:
             raise pytest.UsageError(str(error)) from None
         plugins.register(arbiter, judge.NAME)
+        notifying.register(config, arbiter, files.policies)
         plugins.register(xdist.XdistBridge(arbiter), xdist.NAME)
         plugins.register(repeats.RepeatedReports(settings.live.select), repeats.REPORTS)
         if config.getoption("dist", "no") != "no":
             return  # the controller of a distributed run: its workers measure
     plugins.register(collection.Collection(), collection.NAME)
-    again, fault = _repeats(config)
+    again = None
+    if files is not None:
+        again, fault = _repeats(config, files)
     if again is not None:
         plugins.register(again, repeats.NAME)
-    measuring = Measure(config, again)
+    measuring = Measure(config, files.policies if files else Config(), again)
     if fault is not None:
         measuring.recorder.faults.append(fault)
     plugins.register(measuring.fixture_owners, fixture_owners.NAME)
     plugins.register(measuring, measure.NAME)
 
 
-def _settings(config: pytest.Config) -> JudgeSettings:
+def _settings(config: pytest.Config, files: _Files) -> JudgeSettings:
     option = config.option
     new_only: bool = option.crashlens_update_baseline_new_only
     updating: bool = option.crashlens_update_baseline or new_only
     confirm = _confirm(config)
-    folder, policies, named, baseline_path = _files(config)
+    folder, policies, named, baseline_path = files
     path = policies.path
     baseline = None
     if not policies.baseline_off or named is not None:
@@ -88,11 +110,13 @@ def _settings(config: pytest.Config) -> JudgeSettings:
     book = PriceBook(policies.prices, at=now)
     anchored, fault = _anchored(policies, baseline_path)
     names = _names(config, policies, folder, baseline_path)
+    reports, untold = _reports(config, policies)
     return JudgeSettings(
         assessor=Assessor(policies, baseline, book, updating=updating, new_only=new_only),
         baseline=baseline,
         baseline_path=baseline_path,
         names=names,
+        owners=_owners(policies, names),
         live=LiveRuns(
             baseline.entries if baseline else {},
             names,
@@ -110,8 +134,8 @@ def _settings(config: pytest.Config) -> JudgeSettings:
         accept_command=_accept_command(config),
         anchored=anchored,
         spend=SpendKeeper(baseline_path.parent, at=now),
-        notices=(*_notices(policies), *fault),
-        json_paths=tuple(_report_paths(config)),
+        notices=(*_notices(policies), *fault, *untold),
+        reports=reports,
     )
 
 
@@ -157,7 +181,7 @@ def _names(config: pytest.Config, policies: Config, folder: Path, baseline: Path
     )
 
 
-def _repeats(config: pytest.Config) -> tuple[Repeats | None, str | None]:
+def _repeats(config: pytest.Config, files: _Files) -> tuple[Repeats | None, str | None]:
     """Who runs tests again, where that is wanted; or why nobody can."""
     option = config.option
     new_only = option.crashlens_update_baseline_new_only
@@ -166,7 +190,6 @@ def _repeats(config: pytest.Config) -> tuple[Repeats | None, str | None]:
     if not more:
         return None, None
     try:
-        files = _files(config)
         baseline = load(files.baseline) if new_only or not updating else None
     except CrashlensError as error:  # in a worker: its controller could read them
         return None, f"no test is run again: {error}"
@@ -266,27 +289,35 @@ def _write_fault(path: Path) -> str | None:
     return None
 
 
-def _report_paths(config: pytest.Config) -> list[Path]:
+def _reports(config: pytest.Config, policies: Config) -> tuple[Reports, tuple[str, ...]]:
+    """What is to be written at the end; also notices about what cannot be."""
     given = config.option.crashlens_report
     folder = config.invocation_params.dir
     if not given:
         given = config.getini("crashlens_report")
         folder = config.inipath.parent if config.inipath else config.rootpath
-    paths = []
+    wanted, notices = [], []
     for report in given:
-        kind, _, name = report.partition(":")
-        if kind != "json" or not name:
-            raise pytest.UsageError(
-                f"--crashlens-report={report}: expected TYPE:PATH with TYPE json, "
-                "as in json:crashlens-report.json"
-            )
-        path = folder / name
-        if fault := _write_fault(path):
+        try:
+            one = parse_wanted(report, folder)
+        except ValueError as error:
+            raise pytest.UsageError(f"--crashlens-report={report}: {error}") from None
+        if one is None:
+            notices.append(f"--crashlens-report={report}: not written, as that is not set")
+            continue
+        if one.path is not None and (fault := _write_fault(one.path)):
             raise pytest.UsageError(
                 f"--crashlens-report={report}: the report cannot be written: {fault}"
             )
-        paths.append(path)
-    return paths
+        if one.kind == JUNIT and not getattr(config.option, "xmlpath", None):
+            notices.append("--crashlens-report=junit: goes into no file without --junitxml=PATH")
+        wanted.append(one)
+    context = Context(
+        calls_per_month=policies.volume.calls_per_month,
+        runs_per_month=policies.volume.runs_per_month,
+        folder=folder_in_repository(config.rootpath),
+    )
+    return Reports(wanted=tuple(wanted), context=context), tuple(notices)
 
 
 def _header(
@@ -312,6 +343,20 @@ def _header(
     if config.option.crashlens_no_fail or config.getini("crashlens_no_fail"):
         parts.append("reporting only")
     return f"crashlens: {', '.join(parts)}"
+
+
+def _owners(policies: Config, names: Keys) -> CodeOwners | None:
+    """Who owns the tests, where a budget asks for that."""
+    asked = [budget for budget in policies.budgets if budget.owner is not None]
+    if not asked:
+        return None
+    owners = read_code_owners(Path(names.project))
+    if owners is None:
+        raise ConfigError(
+            f"{policies.path}:{asked[0].line}: error: budgets: owner {asked[0].owner} has no "
+            f"files, as the repository has no CODEOWNERS; add one of {', '.join(PLACES)}"
+        )
+    return owners
 
 
 def _anchored(policies: Config, baseline: Path) -> tuple[Anchored | None, tuple[str, ...]]:

@@ -21,7 +21,7 @@ from pytest_crashlens.capture.owners import Owner
 from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.children.spool import ENVIRONMENT, OWNER, RUNNING, Orders, SpoolFile
 from pytest_crashlens.model.exchange import Ended, Exchange
-from pytest_crashlens.providers.calls import Count, Counter, read_calls
+from pytest_crashlens.providers.calls import Count, Counter, Inferred, read_calls
 from pytest_crashlens.providers.hosts import serves_models
 from pytest_crashlens.providers.registry import wanted
 from pytest_crashlens.providers.retries import group
@@ -37,6 +37,7 @@ class TellingRecorder(Recorder):
         super().__init__(**settings)
         self._folder = Path(orders.folder)
         self._key = bytes.fromhex(orders.fingerprint_key)
+        self._infer = _infer if orders.infers else None
         self._started_by = started_by
         self._spool: SpoolFile | None = None
         self._known: dict[str, Owner] = {}
@@ -141,7 +142,9 @@ class TellingRecorder(Recorder):
         _tell_at_exit(self)
 
     def _tell_calls(self, owner: Owner, known: list[Exchange]) -> None:
-        calls = read_calls(known, count=_LazyCounter(), fingerprint_key=self._key)
+        calls = read_calls(
+            known, count=_LazyCounter(), fingerprint_key=self._key, infer=self._infer
+        )
         self._tell(
             owner.name,
             ended=len(known),
@@ -151,6 +154,12 @@ class TellingRecorder(Recorder):
             faults=tuple(self.faults),
         )
         self.faults.clear()
+
+
+def _infer(system: str, user: str) -> Inferred:
+    from pytest_crashlens.tasks.infer import infer_task  # its rules take time to load
+
+    return infer_task(system, user)
 
 
 class _LazyCounter:

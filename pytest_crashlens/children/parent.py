@@ -26,9 +26,14 @@ class Children:
     """The environment that processes inherit, and the folder they tell their calls through."""
 
     def __init__(
-        self, root: Path, fingerprint_key: bytes, allowed_hosts: tuple[str, ...] | None
+        self,
+        root: Path,
+        fingerprint_key: bytes,
+        allowed_hosts: tuple[str, ...] | None,
+        *,
+        infers: bool = False,
     ) -> None:
-        self._orders = Orders("", str(root), fingerprint_key.hex(), allowed_hosts)
+        self._orders = Orders("", str(root), fingerprint_key.hex(), allowed_hosts, infers)
         self._before: dict[str, str | None] = {}
         self._read: dict[str, int] = {}
         self._outstanding: dict[str, int] = {}

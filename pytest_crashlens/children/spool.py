@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ class Orders:
     fingerprint_key: str
     allowed_hosts: tuple[str, ...] | None = None
     """The hosts that live calls may go to; None: all."""
+    infers: bool = False
+    """Whether somebody asks for the tasks of calls."""
 
     def to_text(self) -> str:
         """For the environment."""
-        return json.dumps([self.folder, self.root, self.fingerprint_key, self.allowed_hosts])
+        return json.dumps(astuple(self))
 
     @classmethod
     def from_text(cls, text: str) -> Orders:

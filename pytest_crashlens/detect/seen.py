@@ -34,9 +34,9 @@ class Seen:
         """Whether it ended without an answer, or with an error that is tried again."""
         status = self.call.status
         return (
-            status is None
+            (status is None and not self.call.usage.stated)  # recorded calls have no status
             or status in _RETRIED
-            or status >= 500
+            or (status is not None and status >= 500)
             or self.call.error is not None
             or self.call.ended == "error"
         )

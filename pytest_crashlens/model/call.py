@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from pytest_crashlens.model.exchange import Ended
 from pytest_crashlens.model.input_parts import InputParts
+from pytest_crashlens.model.request_shape import RequestShape
 from pytest_crashlens.model.usage import Usage, UsageSource
+
+TASK_LABEL = r"[a-z][a-z0-9_]{0,79}"
+"""What the name of a task looks like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,20 @@ class Call:
     """The cap on output that the request sets, if any."""
     fingerprint: str = ""
     """Keyed hash of the request's body: equal bodies are equal within one run."""
+    shape: RequestShape = field(default_factory=RequestShape)
+    """What the request consists of, in sizes and keyed hashes."""
+    started: float = 0.0
+    """Seconds on a monotonic clock: when its first attempt began."""
+    finished: float | None = None
+    """When its last attempt ended; None: that was not seen."""
     task: str | None = None
+    """Its label: by a scope or marker, or as the request itself says."""
+    task_inferred: str | None = None
+    """The task that the request's words speak for; None: nothing was inferred."""
+    task_confidence: float = 0.0
+    """How often such an inference was right, where that was measured."""
+    task_cues: tuple[str, ...] = ()
+    """Names of what spoke for it."""
     call_site: str | None = None
     origin: str | None = None
     """For a call sent late: the test or fixture that started the work, which had finished."""
@@ -77,10 +94,10 @@ class Call:
 
     def to_dict(self) -> dict[str, Any]:
         """Exact builtin types only (it crosses process borders on a test report)."""
-        plain = asdict(self)
-        plain["usage"] = self.usage.to_dict()
-        plain["input_parts"] = self.input_parts.to_dict()
-        return plain
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("usage", "input_parts", "shape"):
+            plain[name] = plain[name].to_dict()
+        return plain | {"task_cues": list(self.task_cues)}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -88,4 +105,6 @@ class Call:
         known = {f.name: plain[f.name] for f in fields(cls) if f.name in plain}
         known["usage"] = Usage.from_dict(plain.get("usage", {}))
         known["input_parts"] = InputParts.from_dict(plain.get("input_parts", {}))
+        known["shape"] = RequestShape.from_dict(plain.get("shape", {}))
+        known["task_cues"] = tuple(plain.get("task_cues", ()))
         return cls(**known)

@@ -49,6 +49,17 @@ def parse_percent(text: str) -> Decimal:
     raise ValueError(f"{expected}; write a number that is not negative, then %")
 
 
+def parse_factor(text: str) -> Decimal:
+    """``0.8``: what a price is multiplied by, above 0 and at most 100."""
+    number = text.strip()
+    if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", number) and 0 < Decimal(number) <= 100:
+        return Decimal(number)
+    expected = f"expected a factor such as 0.8, found {shown(text)}"
+    if number.endswith("%"):
+        raise ValueError(f'{expected}; 20% off is "0.8"')
+    raise ValueError(f"{expected}; write a number above 0, at most 100")
+
+
 def shown(text: str) -> str:
     """``text`` in quotes for a message: short, and without characters that move a terminal."""
     short = text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

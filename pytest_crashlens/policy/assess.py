@@ -10,14 +10,23 @@ from functools import partial
 from pytest_crashlens.baseline.compare import Comparison
 from pytest_crashlens.baseline.entry import Entry, Kind, entry_of
 from pytest_crashlens.baseline.file import Baseline
+from pytest_crashlens.detect.detection import Detection
+from pytest_crashlens.detect.detectors import detect
+from pytest_crashlens.detect.repeats import RETRIES_ALLOWED
+from pytest_crashlens.detect.seen import Seen
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.ledger import size
 from pytest_crashlens.model.money import EXACT
-from pytest_crashlens.policy.config import Config
+from pytest_crashlens.policy.config import Config, Rule
 from pytest_crashlens.policy.coverage import refused_findings, uncaptured_findings
+from pytest_crashlens.policy.labels import Labelled, LabelSum, label_sums
 from pytest_crashlens.policy.limits import Limits
+from pytest_crashlens.policy.model_names import ALL
 from pytest_crashlens.policy.noisy import Noise, Observed, judge_noise, shrank, with_noise
-from pytest_crashlens.policy.rule_findings import by_rule
+from pytest_crashlens.policy.owners import CodeOwners
+from pytest_crashlens.policy.rule_findings import applies, by_rule, pattern_finding
+from pytest_crashlens.policy.states import by_state, estimated_findings, incomplete_finding
+from pytest_crashlens.policy.task_types import by_path, labelled, not_enforced
 from pytest_crashlens.policy.verdict import Finding, Verdict, against_baseline, within_limits
 from pytest_crashlens.pricing.book import PriceBook, Unpriced
 from pytest_crashlens.pricing.card import Cost, RateCard
@@ -46,6 +55,8 @@ class Assessment:
     """What was seen of a live test, over all its runs; None: no test, or not judged."""
     noise: Noise = field(default_factory=dict)
     """What the rule for noise says, by metric."""
+    detections: tuple[Detection, ...] = ()
+    """What detectors found in ``calls``, whether it fails anything or not."""
 
     @property
     def price_list_change(self) -> Decimal | None:
@@ -81,6 +92,14 @@ class Assessor:
         self._updating = updating
         self._new_only = new_only
         self._frozen = _frozen_cards(baseline) if baseline else {}
+        self._retries_allowed = min(
+            (
+                rule.max_retries
+                for rule in config.rules
+                if rule.max_retries is not None and rule.model_scope in (None, (ALL,))
+            ),
+            default=RETRIES_ALLOWED,
+        )
 
     def cost_today(self, calls: Sequence[Call]) -> Cost:
         """USD at today's prices."""
@@ -123,25 +142,32 @@ class Assessor:
         limits = self._config.limits_for(place, marker)
         absolute = refused_findings(refused)
         absolute += self._uncaptured(uncaptured, expected=before is not None and before.calls > 0)
+        absolute += estimated_findings(self._config, calls)
         every = runs if len(runs) > 1 else [calls]
         absolute += _once(within_limits(run, limits, self.cost_today) for run in every)
         accepting = self._updating and not (self._new_only and before is not None)
         relative: list[Finding] = []
         if comparison is not None:
-            dearest = max(every, key=size)
-            worst = self.describe(key, nodeid, dearest, before).comparison or comparison
-            relative = against_baseline(worst if len(every) > 1 else comparison, limits)
+            worst = comparison
+            if len(every) > 1:
+                dearest = max(every, key=size)
+                worst = self.describe(key, nodeid, dearest, before).comparison or comparison
+            relative = [] if worst.identical else against_baseline(worst, limits)
             if observed is not None:
                 noise = judge_noise(comparison, observed, limits)
                 relative = with_noise(relative, noise, comparison, observed, limits)
                 assessment = replace(assessment, noise=noise)
         elif self._baseline is not None and calls:
             relative = [_missing(assessment.now)]
+        relative, absolute = [*self._by_state(relative)], [*self._by_state(absolute)]
+        absolute += [
+            pattern_finding(one)
+            for one in assessment.detections
+            if self._config.detectors[one.kind] == "error"
+        ]
         for rule in self._config.rules:
             compared = None if accepting else comparison
-            absolute += _once(
-                by_rule(rule, run, self.cost_today, comparison=compared) for run in every
-            )
+            absolute += _once(self._by_rule(rule, run, compared) for run in every)
         if accepting:
             shrunk = comparison is not None and shrank(
                 against_baseline(comparison.reversed(), limits), assessment.noise
@@ -162,7 +188,9 @@ class Assessor:
         comparison = None
         if before is not None:
             before = self._with_cards_of_today(before, cards)
-            known = {**(self._baseline.cards if self._baseline else {}), **cards}
+            known = self._baseline.cards if self._baseline else {}
+            if any(known.get(name) is not card for name, card in cards.items()):
+                known = {**known, **cards}
             comparison = Comparison(before=before, now=now, cards=known)
         return Assessment(
             key=key,
@@ -172,7 +200,44 @@ class Assessor:
             today=self.cost_today(calls),
             comparison=comparison,
             cards=cards,
+            detections=self._detections(calls),
         )
+
+    def _by_rule(
+        self, rule: Rule, calls: Sequence[Call], comparison: Comparison | None
+    ) -> list[Finding]:
+        return by_rule(
+            rule,
+            calls,
+            self.cost_today,
+            comparison=comparison,
+            seen=self._seen,
+            by_state=self._by_state,
+        )
+
+    def _by_state(self, findings: Iterable[Finding]) -> Iterable[Finding]:
+        return by_state(self._config, findings)
+
+    def _detections(self, calls: Sequence[Call]) -> tuple[Detection, ...]:
+        found = detect(self._seen(calls), retries_allowed=self._retries_allowed)
+        return tuple(one for one in found if self._config.detectors[one.kind] != "ignore")
+
+    def _seen(self, calls: Sequence[Call]) -> list[Seen]:
+        """The calls as the detectors want them, in the order in which they began."""
+        seen = []
+        for call in sorted(calls, key=lambda call: call.started):
+            today = self.cost_today([call])
+            seen.append(
+                Seen(
+                    call=call,
+                    shape=call.shape,
+                    started=call.started,
+                    finished=call.finished,
+                    usd=today.usd if today.status == "priced" else None,
+                    card=self._card_today(call),
+                )
+            )
+        return seen
 
     def session(
         self,
@@ -180,13 +245,39 @@ class Assessor:
         *,
         uncaptured: Collection[str] = (),
         refused: Collection[str] = (),
+        labels: Iterable[LabelSum] = (),
+        incomplete: Sequence[str] = (),
     ) -> Verdict:
         """What the policies say about the whole session, and about what belongs to no test."""
         findings = refused_findings(refused)
+        findings += incomplete_finding(self._config, incomplete)
+        findings += (finding for label in labels for finding in label.findings)
         findings += self._uncaptured(uncaptured, expected=False)
+        limits = self._config.session.limits
+        findings += within_limits(calls, limits, self.cost_today, where="this session")
+        findings = [*self._by_state(findings)]
         for rule in self._config.rules:
-            findings += by_rule(rule, calls, self.cost_today, session=True)
+            findings += by_rule(rule, calls, self.cost_today, by_state=self._by_state, session=True)
         return Verdict(tuple(findings))
+
+    def labelled(self, place: str, calls: Iterable[Call]) -> tuple[Call, ...]:
+        """The calls of the test at ``place``, with the task that its path gives them."""
+        return labelled(calls, by_path(self._config, place))
+
+    def label_sums(
+        self, tests: Iterable[Labelled], owners: CodeOwners | None
+    ) -> tuple[LabelSum, ...]:
+        """What the tests of each label called together."""
+        return label_sums(self._config, tests, owners, self.cost_today)
+
+    def not_enforced(self, calls: Sequence[Call]) -> tuple[str, ...]:
+        """What could not be held against rules for tasks."""
+        return tuple(not_enforced(self._config.rules, calls, applies))
+
+    @property
+    def tells_incomplete(self) -> bool:
+        """Whether it is told why the figures are not the whole run's."""
+        return self._config.severity("incomplete") != "ignore"
 
     @property
     def names_uncaptured(self) -> bool:

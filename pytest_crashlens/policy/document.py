@@ -137,7 +137,7 @@ def parse_document(text: str, problems: Problems) -> Section | None:
             START, "", "not valid YAML: an escape sequence or directive holds a number out of range"
         )
         return None
-    return None if problems.errors else root
+    return None if reader.lost else root
 
 
 class _TooDeepError(Exception):
@@ -159,6 +159,8 @@ class _DocumentReader:
         self.problems = problems
         self.lines = text.splitlines()
         self.resolver = yaml.resolver.Resolver()
+        self.lost = False
+        """Whether a value is not known, so that what it is part of cannot be judged."""
         self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
 
     def read(self) -> Section | None:
@@ -173,7 +175,6 @@ class _DocumentReader:
         following = next(self.events)
         if isinstance(following, yaml.DocumentStartEvent):
             self.refuse(following, "a second document begins here; keep one, without ---")
-            return None
         if isinstance(root, Section):
             return root
         empty = isinstance(root, Scalar) and root.kind == "null"
@@ -185,6 +186,7 @@ class _DocumentReader:
 
         line, col = _place(event)
         if isinstance(event, yaml.AliasEvent):
+            self.lost = True
             name = f"*{event.anchor}"
             self.refuse(
                 event, f"{name} is a YAML alias: write the value out, or quote it if * is meant"
@@ -217,6 +219,7 @@ class _DocumentReader:
         for key in nodes:
             value = next(nodes)
             if not isinstance(key, Scalar):
+                self.lost = True
                 self.problems.error(key, "", "a key must be a single word; put {} or [] in quotes")
             elif key.text in entries:
                 first = entries[key.text][0]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TypeVar
 from unicodedata import category
 
-from pytest_crashlens.policy.amounts import parse_percent, parse_usd, parse_whole, shown
+from pytest_crashlens.policy.amounts import (
+    parse_factor,
+    parse_percent,
+    parse_usd,
+    parse_whole,
+    shown,
+)
 from pytest_crashlens.policy.document import Items, Node, Problems, Scalar, Section
 
 Number = TypeVar("Number", int, Decimal)
@@ -65,7 +71,7 @@ class Field:
             self.error("is empty; fill it or remove it")
             return None
         return tuple(
-            (key, Field(value, _below(self.path, key.text), self.problems))
+            (key, Field(value, below(self.path, key.text), self.problems))
             for key, value in self.node.entries
         )
 
@@ -80,6 +86,16 @@ class Field:
             Field(node, f"{self.path}[{number}]", self.problems)
             for number, node in enumerate(self.node.nodes, start=1)
         )
+
+    def walk(self) -> Iterator[Field]:
+        """This value and all values within it; nothing is noted."""
+        yield self
+        if isinstance(self.node, Items):
+            for number, node in enumerate(self.node.nodes, start=1):
+                yield from Field(node, f"{self.path}[{number}]", self.problems).walk()
+        elif isinstance(self.node, Section):
+            for key, node in self.node.entries:
+                yield from Field(node, below(self.path, key.text), self.problems).walk()
 
     def text(self, *, pattern: str = r".*", example: str = "") -> str | None:
         """A text that is not empty; ``pattern`` is what all of it must look like."""
@@ -102,11 +118,19 @@ class Field:
             return scalar.text
         return None
 
-    def texts(self, *, valid: Iterable[str] = ()) -> tuple[str, ...]:
-        """A list of different texts that must not be empty, of the ``valid`` ones when given."""
+    def words(self, valid: Iterable[Word]) -> tuple[Word, ...]:
+        """A list of different ones of the ``valid`` words that must not be empty."""
+        words = {str(word): word for word in valid}
+        return tuple(words[text] for text in self._different(lambda one: one.choice(words)))
+
+    def texts(self, *, pattern: str = r".*", example: str = "") -> tuple[str, ...]:
+        """A list of different texts that must not be empty; for the rest see :meth:`text`."""
+        return self._different(lambda one: one.text(pattern=pattern, example=example))
+
+    def _different(self, read_one: Callable[[Field], str | None]) -> tuple[str, ...]:
         read: list[str] = []
         for field in self.each():
-            text = field.choice(valid) if valid else field.text()
+            text = read_one(field)
             if text in read:
                 field.error(f"{shown(text)} is given twice; keep one")
             elif text is not None:
@@ -141,6 +165,10 @@ class Field:
     def percent(self) -> Decimal | None:
         """A percentage: 20 for ``20%``."""
         return self._amount("a percentage", parse_percent)
+
+    def factor(self) -> Decimal | None:
+        """What something is multiplied by: 0.8."""
+        return self._amount("a factor", parse_factor)
 
     def flag(self) -> bool | None:
         """``true`` or ``false``."""
@@ -204,6 +232,7 @@ EXAMPLES: Mapping[str, str] = {
     "a whole number": "digits only, such as 750",
     "US dollars": 'an amount such as "0.05"',
     "a percentage": 'a percentage such as "20%"',
+    "a factor": 'a number such as "0.8"',
     "true or false": "true",
 }
 KINDS: Mapping[str, str] = {
@@ -222,7 +251,8 @@ def unknown(what: str, given: str, valid: Iterable[str]) -> str:
     return f"unknown {what} {shown(given)}; {hint}: {', '.join(valid)}"
 
 
-def _below(path: str, key: str) -> str:
+def below(path: str, key: str) -> str:
+    """The path of what ``key`` holds in the section at ``path``."""
     if not path:
         return key if re.fullmatch(r"[\w-]+", key) else shown(key)
     return f"{path}.{key}" if re.fullmatch(r"[\w-]+", key) else f"{path}[{shown(key)}]"

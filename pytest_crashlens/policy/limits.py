@@ -12,11 +12,17 @@ from pytest_crashlens.model.money import plain_usd
 from pytest_crashlens.policy.document import Items, Node, Problems, Scalar, Section
 from pytest_crashlens.policy.field import Field
 
+OnExceed = Literal["fail", "stop"]
+"""What happens beyond ``max_cost``: the test fails, or no request goes out any more."""
+ON_EXCEED: tuple[OnExceed, ...] = get_args(OnExceed)
+
 Metric = Literal["cost", "input_tokens", "output_tokens", "calls"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 TASK = r"[a-z][a-z0-9_]*"
 """What a task type looks like."""
+TAG = r"[A-Za-z0-9][\w.:/-]{0,79}"
+"""What a tag of a test looks like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,8 @@ class Limits:
     max_output_tokens: int | None = None
     max_calls: int | None = None
     max_retries: int | None = None
+    on_exceed: OnExceed | None = None
+    """What happens beyond ``max_cost``; None: as ``fail``."""
 
     def over(self, wider: Limits) -> Limits:
         """These limits where they are set, else those of ``wider``: the closer one wins."""
@@ -134,7 +142,9 @@ WHOLE_LIMITS: Mapping[str, int] = {
 }
 """Limits that are whole numbers, with the least value that makes sense."""
 LIMIT_KEYS = ("max_increase", "min_increase", "max_cost", *WHOLE_LIMITS)
-MARKER_KEYS = (*LIMIT_KEYS, "task", "key", "ignore")
+TEST_LIMIT_KEYS = (*LIMIT_KEYS, "on_exceed")
+"""Where limits are those of a test: only there can requests be stopped."""
+MARKER_KEYS = (*TEST_LIMIT_KEYS, "task", "tags", "key", "ignore")
 
 
 def read_limits(given: Mapping[str, Field]) -> Limits:
@@ -146,11 +156,15 @@ def read_limits(given: Mapping[str, Field]) -> Limits:
         for name, least in WHOLE_LIMITS.items()
         if name in given
     }
+    on_exceed = given["on_exceed"].choice(ON_EXCEED) if "on_exceed" in given else None
+    if on_exceed == "stop" and "max_cost" not in given:
+        given["on_exceed"].error("stop needs a max_cost beside it; add that, or remove this")
     return Limits(
         max_increase=increase,
         min_increase_tokens=floor["tokens"].whole() if "tokens" in floor else None,
         min_increase_cost=floor["cost"].usd() if "cost" in floor else None,
         max_cost=given["max_cost"].usd() if "max_cost" in given else None,
+        on_exceed=on_exceed,
         **whole,
     )
 
@@ -176,8 +190,13 @@ class MarkerSettings:
 
     limits: Limits = field(default_factory=Limits)
     task: str | None = None
+    tags: tuple[str, ...] = ()
     key: str | None = None
     ignore: bool = False
+
+
+DEPTH = 3
+"""Of a marker's arguments; what holds itself comes to an end."""
 
 
 def limits_from_marker(kwargs: Mapping[str, object]) -> MarkerSettings:
@@ -193,6 +212,7 @@ def limits_from_marker(kwargs: Mapping[str, object]) -> MarkerSettings:
     settings = MarkerSettings(
         limits=read_limits(given),
         task=given["task"].text(pattern=TASK, example="summarization") if "task" in given else None,
+        tags=_read_tags(given["tags"]) if "tags" in given else (),
         key=given["key"].text(example="checkout-flow") if "key" in given else None,
         ignore=bool(given["ignore"].flag()) if "ignore" in given else False,
     )
@@ -207,7 +227,14 @@ def limits_from_marker(kwargs: Mapping[str, object]) -> MarkerSettings:
     return settings
 
 
-def _as_node(value: object) -> Node:
+def _read_tags(given: Field) -> tuple[str, ...]:
+    if not isinstance(given.node, Items):
+        tag = given.text(pattern=TAG, example="checkout")
+        return () if tag is None else (tag,)
+    return given.texts(pattern=TAG, example="checkout")
+
+
+def _as_node(value: object, depth: int = 0) -> Node:
     """A Python value as it would stand in crashlens.yml, so that one reader serves both."""
     if isinstance(value, bool):
         return Scalar(0, 0, str(value).lower(), "bool")
@@ -217,10 +244,9 @@ def _as_node(value: object) -> Node:
         return Scalar(0, 0, str.__str__(value), "text", quoted=True)
     if isinstance(value, int | float | Decimal):
         return Scalar(0, 0, str(value), "number")
-    if isinstance(value, Mapping):
-        return Section(
-            0, 0, tuple((Scalar(0, 0, str(k), "text"), _as_node(v)) for k, v in value.items())
-        )
-    if isinstance(value, list | tuple):
-        return Items(0, 0, ())  # no argument is a list: what is in it does not matter
+    if isinstance(value, Mapping) and depth < DEPTH:
+        entries = ((Scalar(0, 0, str(k), "text"), _as_node(v, depth + 1)) for k, v in value.items())
+        return Section(0, 0, tuple(entries))
+    if isinstance(value, list | tuple) and depth < DEPTH:
+        return Items(0, 0, tuple(_as_node(one, depth + 1) for one in value))
     return Scalar(0, 0, type(value).__name__, "other")

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 from pytest_crashlens.baseline.file import DEFAULT_NAME
 from pytest_crashlens.errors import ConfigError
 from pytest_crashlens.policy.anchor import read_anchor
-from pytest_crashlens.policy.config import SEVERITIES, Config, PathLimits, Update, project_root
+from pytest_crashlens.policy.budgets import (
+    read_budgets,
+    read_session,
+    read_tasks,
+    read_volume,
+)
+from pytest_crashlens.policy.config import (
+    DETECTORS,
+    STATES,
+    Config,
+    PathLimits,
+    SessionLimits,
+    Update,
+    Volume,
+    project_root,
+)
+from pytest_crashlens.policy.contradictions import contradictions, remark
 from pytest_crashlens.policy.document import MAX_BYTES, START, Problem, Problems, parse_document
 from pytest_crashlens.policy.field import Field
-from pytest_crashlens.policy.limits import LIMIT_KEYS, read_limits
+from pytest_crashlens.policy.limits import TEST_LIMIT_KEYS, read_limits
+from pytest_crashlens.policy.notices import read_variable, read_webhooks, warn_of_channels
+from pytest_crashlens.policy.path_field import is_folder, read_inside, read_match
 from pytest_crashlens.policy.prices import read_prices
 from pytest_crashlens.policy.rules import read_policies
+from pytest_crashlens.policy.severities import read_detectors, read_severities
 
 PLACES = ("crashlens.yml", ".github/crashlens.yml")
 TOP_KEYS = (
@@ -23,14 +44,20 @@ TOP_KEYS = (
     "policies",
     "limits",
     "paths",
+    "budgets",
+    "session",
+    "detectors",
+    "tasks",
+    "volume",
     "prices",
+    "slack",
+    "webhook",
     "baseline",
-    "uncaptured",
-    "stale",
+    *STATES,
     "anchor",
     "max_accept_increase",
 )
-ENOUGH = ("policies", "limits", "paths", "anchor")
+ENOUGH = ("policies", "limits", "paths", "anchor", "budgets", "session", "detectors")
 """A file needs one of these to say anything about costs."""
 INTERVALS = ("daily", "weekly", "monthly")
 
@@ -92,18 +119,31 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: with all problems, each ``file:line:col: error: path: text; fix``.
     """
+    content = read_file(path)
+    if isinstance(content, Problem):
+        raise ConfigError(content.render(str(path)))
+    return parse_config(content, str(path))
+
+
+def read_file(path: Path) -> str | Problem:
+    """The text of the file at ``path``, or why it is none.
+
+    Raises:
+        ConfigError: it cannot be read at all.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        problem = Problem(line, col, "", "is not UTF-8 text; save the file as UTF-8")
-        raise ConfigError(problem.render(str(path))) from None
     except OSError as error:
         raise ConfigError(f"{path}: error: cannot be read: {error.strerror or error}") from None
-    return parse_config(text, str(path))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.end == len(content) > MAX_BYTES:  # cut in the middle of a character
+            return content[: error.start].decode("utf-8-sig")
+        before = content[: error.start]
+        line, col = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        return Problem(line, col, "", "is not UTF-8 text; save the file as UTF-8")
 
 
 def parse_config(text: str, filename: str) -> Config:
@@ -112,12 +152,33 @@ def parse_config(text: str, filename: str) -> Config:
     Raises:
         ConfigError: as :func:`load_config`.
     """
+    examined = examine(text, filename)
+    if examined.config is None or examined.problems.errors:
+        errors = (problem.render(filename) for problem in examined.problems.errors)
+        raise ConfigError("\n".join(errors))
+    return examined.config
+
+
+class Examined(NamedTuple):
+    """What became of a text."""
+
+    config: Config | None
+    """In part what was meant where ``problems`` has errors; None: the text is no document."""
+    problems: Problems
+    root: Field | None
+    """The document, to note more problems in."""
+
+
+def examine(text: str, filename: str) -> Examined:
+    """Read ``text`` as the contents of the file ``filename``, with all that is wrong with it."""
     problems = Problems()
-    root = parse_document(text.removeprefix("\ufeff"), problems)
-    config = _read(Field(root, "", problems), Path(filename)) if root else None
-    if problems.errors or config is None:
-        raise ConfigError("\n".join(problem.render(filename) for problem in problems.errors))
-    return config
+    document = parse_document(text.removeprefix("\ufeff"), problems)
+    if document is None:
+        return Examined(None, problems, None)
+    root = Field(document, "", problems)
+    config = _read(root, Path(filename))
+    remark(root, contradictions(config, [problem.path for problem in problems.errors]))
+    return Examined(replace(config, warnings=problems.warnings), problems, root)
 
 
 def _read(root: Field, path: Path) -> Config:
@@ -129,26 +190,43 @@ def _read(root: Field, path: Path) -> Config:
         root.problems.error(START, "", f"nothing is limited; add one of {', '.join(ENOUGH)}")
     folder = project_root(path)
     baseline_off = "baseline" in fields and fields["baseline"].is_off
+    severities = read_severities(fields)
+    uncaptured, stale = severities.pop("uncaptured", None), severities.pop("stale", "warn")
+    webhooks = read_webhooks(fields["slack"]) if "slack" in fields else {}
+    policies = read_policies(fields["policies"]) if "policies" in fields else ()
+    budgets = read_budgets(fields["budgets"], folder) if "budgets" in fields else ()
+    if policies:
+        rules = [rule for policy in policies for rule in policy.rules]
+        warn_of_channels(fields["policies"], rules, webhooks)
+    if budgets:
+        warn_of_channels(fields["budgets"], budgets, webhooks)
     return Config(
         path=path,
-        limits=read_limits(fields["limits"].fields(LIMIT_KEYS) if "limits" in fields else {}),
+        limits=read_limits(fields["limits"].fields(TEST_LIMIT_KEYS) if "limits" in fields else {}),
         paths=_read_paths(fields["paths"], folder) if "paths" in fields else (),
-        policies=read_policies(fields["policies"]) if "policies" in fields else (),
+        policies=policies,
         baseline=(
-            _read_inside(fields["baseline"], "crashlens-baseline.json")
+            read_inside(fields["baseline"], "crashlens-baseline.json")
             if "baseline" in fields and not baseline_off
             else None
         ),
         baseline_off=baseline_off,
-        uncaptured=fields["uncaptured"].choice(SEVERITIES) if "uncaptured" in fields else None,
-        stale=(fields["stale"].choice(SEVERITIES) if "stale" in fields else None) or "warn",
+        uncaptured=uncaptured,
+        stale=stale,
+        severities=severities,
+        budgets=budgets,
+        session=read_session(fields["session"]) if "session" in fields else SessionLimits(),
+        tasks=read_tasks(fields["tasks"], folder) if "tasks" in fields else (),
+        volume=read_volume(fields["volume"]) if "volume" in fields else Volume(),
+        slack_webhooks=webhooks,
+        webhook=read_variable(fields["webhook"]) if "webhook" in fields else None,
         anchor=read_anchor(fields["anchor"]) if "anchor" in fields else None,
         max_accept_increase=(
             fields["max_accept_increase"].percent() if "max_accept_increase" in fields else None
         ),
         prices=read_prices(fields["prices"]) if "prices" in fields else (),
         updates=_read_updates(fields["updates"], folder) if "updates" in fields else (),
-        warnings=root.problems.warnings,
+        detectors=read_detectors(fields["detectors"]) if "detectors" in fields else DETECTORS,
     )
 
 
@@ -160,36 +238,16 @@ def _is_newer(version: Field) -> bool:
     return True
 
 
-def _read_inside(given: Field, example: str) -> str | None:
-    """A path relative to the project root, where a leading slash stands for that root."""
-    text = given.text(example=example)
-    if text is None:
-        return None
-    relative = text.strip().lstrip("/").removeprefix("./")
-    if "\\" in text:
-        given.error("has a backslash; write / between folders")
-    elif ".." in PurePosixPath(relative).parts:
-        given.error("leaves the project; write a path within it, without ..")
-    else:
-        return relative
-    return None
-
-
 def _read_paths(given: Field, folder: Path) -> tuple[PathLimits, ...]:
     paths: list[PathLimits] = []
     for each in given.each():
         fields = each.fields(("match", "limits"), required=("match", "limits"))
-        limits = read_limits(fields["limits"].fields(LIMIT_KEYS) if "limits" in fields else {})
-        match = _read_inside(fields["match"], "tests/live/**") if "match" in fields else None
-        if match is None:
-            continue
-        if match in (path.match for path in paths):
-            fields["match"].error(f'"{match}" is given twice; put its limits in one place')
-        elif match.endswith("/") or _is_folder(folder / match):
-            fields["match"].error(
-                f'is a folder and matches no test; write "{match.rstrip("/")}/**"'
-            )
-        paths.append(PathLimits(match=match, limits=limits))
+        limits = read_limits(fields["limits"].fields(TEST_LIMIT_KEYS) if "limits" in fields else {})
+        match = None
+        if "match" in fields:
+            match = read_match(fields["match"], folder, [path.match for path in paths])
+        if match is not None:
+            paths.append(PathLimits(match=match, limits=limits))
     return tuple(paths)
 
 
@@ -202,22 +260,14 @@ def _read_updates(given: Field, folder: Path) -> tuple[Update, ...]:
         if "package-ecosystem" in fields:
             ecosystem = fields["package-ecosystem"].choice(("llm-prompts",))
         if "directory" in fields:
-            directory = _read_inside(fields["directory"], "/prompts")
+            directory = read_inside(fields["directory"], "/prompts")
         if "schedule" in fields:
             schedule = fields["schedule"].fields(("interval",), required=("interval",))
             interval = schedule["interval"].choice(INTERVALS) if schedule else None
         if ecosystem is None or directory is None:
             continue
         update = Update(ecosystem=ecosystem, directory=folder / directory, interval=interval)
-        if not _is_folder(update.directory):
+        if not is_folder(update.directory):
             fields["directory"].warn(f"there is no folder {update.directory}; no prompts are read")
         updates.append(update)
     return tuple(updates)
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether ``path`` is one; no when the system cannot tell (a name too long for it)."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False

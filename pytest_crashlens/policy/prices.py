@@ -12,7 +12,7 @@ from pytest_crashlens.policy.model_names import is_glob
 from pytest_crashlens.pricing.book import UserPrice
 from pytest_crashlens.pricing.card import RATE_NAMES, Rate
 
-PRICE_KEYS = (*RATE_NAMES, "free", "same_as", "source")
+PRICE_KEYS = (*RATE_NAMES, "free", "same_as", "multiplier", "source")
 
 
 def read_prices(given: Field) -> tuple[UserPrice, ...]:
@@ -22,10 +22,17 @@ def read_prices(given: Field) -> tuple[UserPrice, ...]:
         pattern = key.text.strip()
         if not pattern or not pattern.isprintable() or " " in pattern:
             field.error('expected a model such as "acme/small" or "acme/*"')
-        shadow = next((p.pattern for p in prices if _shadows(p.pattern, pattern)), None)
+        price = _read_price(field, pattern)
+        multiplies = price is not None and price.only_multiplies
+        shadow = next(
+            # one that only multiplies leaves it to those below what is multiplied
+            (p for p in prices if p.only_multiplies <= multiplies and _shadows(p.pattern, pattern)),
+            None,
+        )
         if shadow is not None:
-            field.error(f'is never used, because "{shadow}" above matches first; move it up')
-        if price := _read_price(field, pattern):
+            above = f'because "{shadow.pattern}" above matches first'
+            field.error(f"is never used, {above}; move it up")
+        if price is not None:
             prices.append(price)
     return tuple(prices)
 
@@ -47,11 +54,18 @@ def _read_price(given: Field, pattern: str) -> UserPrice | None:
     )
     if same_as == pattern:
         fields["same_as"].error("names itself; name the model whose price holds")
+    multiplier = fields["multiplier"].factor() if "multiplier" in fields else None
     ways: list[str] = [key for key in ("free", "same_as") if key in fields]
     ways += ["rates"] if any(key in fields for key in RATE_NAMES) else []
-    if fields and len(ways) != 1:
+    if "multiplier" in fields and {"free", "rates"} & set(ways):
+        fields["multiplier"].error(
+            "is for list prices: alone, or with same_as; write the rates themselves, or remove it"
+        )
+    elif fields and len(ways) != 1 and not (ways == [] and "multiplier" in fields):
         found = f"found {' and '.join(ways)}" if ways else "found none"
-        given.error(f"expected one of rates (input: ...), free: true or same_as, {found}")
+        given.error(
+            f"expected one of rates (input: ...), free: true, same_as or multiplier, {found}"
+        )
     rates = {key: _read_rate(fields[key], key) for key in RATE_NAMES if key in fields}
     source = fields["source"].text() if "source" in fields else None
     try:
@@ -60,6 +74,7 @@ def _read_price(given: Field, pattern: str) -> UserPrice | None:
             rates={key: rate for key, rate in rates.items() if rate is not None},
             free=free is True,
             same_as=same_as,
+            multiplier=multiplier,
             source=source,
         )
     except PriceError as error:

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from typing import cast
 
-from pytest_crashlens.policy.config import ACTIONS, BLOCK, NOTIFY, PER, Per, Policy, Rule
+from pytest_crashlens.policy.config import (
+    ACTIONS,
+    BLOCK,
+    DETECTIONS,
+    PER,
+    PER_TEST,
+    Per,
+    Policy,
+    Rule,
+)
 from pytest_crashlens.policy.field import Field
 from pytest_crashlens.policy.limits import LIMIT_KEYS, TASK, Limits, read_limits
 from pytest_crashlens.policy.model_names import first_match, may_overlap
+from pytest_crashlens.policy.notices import check_channel, read_channel
 
 POLICY_KEYS = ("enforce", "description", "rules")
 CONDITION_KEYS = ("task_type", "input_tokens_max", "model_scope")
 RULE_KEYS = (
     *CONDITION_KEYS,
     "disallowed_models",
+    "disallowed_patterns",
+    "fallback_after",
     *LIMIT_KEYS,
     "per",
     "suggest_fallback",
     "alert_channel",
     "actions",
 )
-ENOUGH = ("disallowed_models", *(key for key in LIMIT_KEYS if key != "min_increase"))
+ENOUGH = (
+    "disallowed_models",
+    "disallowed_patterns",
+    "fallback_after",
+    *(key for key in LIMIT_KEYS if key != "min_increase"),
+)
 """A rule needs one of these to limit anything."""
 
 NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
-CHANNEL = r"#[a-z0-9_-]{1,80}"
 
 
 def read_policies(given: Field) -> tuple[Policy, ...]:
@@ -53,7 +69,6 @@ def read_policies(given: Field) -> tuple[Policy, ...]:
                 rules=tuple(_read_rule(rule, name or "", n) for n, rule in enumerate(rules, 1)),
             )
         )
-    _warn_of_channels(given, policies)
     return tuple(policies)
 
 
@@ -62,7 +77,6 @@ def _read_rule(given: Field, policy: str, number: int) -> Rule:
     texts = {
         "task_type": (TASK, "summarization"),
         "suggest_fallback": (r"\S+", "gpt-4o-mini"),
-        "alert_channel": (CHANNEL, '"#llm-costs"'),
     }
     read = {
         key: fields[key].text(pattern=pattern, example=example)
@@ -82,18 +96,26 @@ def _read_rule(given: Field, policy: str, number: int) -> Rule:
         disallowed_models=(
             fields["disallowed_models"].texts() if "disallowed_models" in fields else ()
         ),
+        disallowed_patterns=(
+            fields["disallowed_patterns"].words(DETECTIONS)
+            if "disallowed_patterns" in fields
+            else ()
+        ),
+        fallback_after=(
+            fields["fallback_after"].whole(minimum=1) if "fallback_after" in fields else None
+        ),
         max_output_tokens=limits.max_output_tokens,
         max_retries=limits.max_retries,
         per=cast(Per | None, fields["per"].choice(PER)) if "per" in fields else None,
         limits=_without_reference(limits),
         suggest_fallback=read.get("suggest_fallback"),
-        alert_channel=read.get("alert_channel"),
-        actions=fields["actions"].texts(valid=ACTIONS) if "actions" in fields else (BLOCK,),
+        alert_channel=read_channel(fields["alert_channel"]) if "alert_channel" in fields else None,
+        actions=fields["actions"].words(ACTIONS) if "actions" in fields else (BLOCK,),
     )
     if fields:
         _check_limits(rule, given, fields)
         _check_models(rule, given, fields)
-        _check_actions(rule, given, fields)
+        check_channel(rule.actions, fields, "rule")
     return rule
 
 
@@ -122,6 +144,11 @@ def _check_limits(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
         fields["max_increase"].error(
             f"cannot be held against {what}: the baseline is one of tests; use per: test"
         )
+    for key in sorted(PER_TEST & fields.keys()):
+        if rule.per in ("call", "session"):
+            fields[key].error(
+                "is looked for in the calls of each test; remove per, or use a rule of its own"
+            )
     bound, limit = rule.input_tokens_max, rule.limits.max_input_tokens
     if rule.per_of("max_input_tokens") == "call" and bound and limit and bound <= limit:
         fields["max_input_tokens"].error(
@@ -137,30 +164,12 @@ def _check_models(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
             "can never match: none of these models is in model_scope; "
             "remove model_scope, or name models within it"
         )
-    if "suggest_fallback" in fields and "disallowed_models" not in fields:
+    if "suggest_fallback" in fields and not fields.keys() & {"disallowed_models", "fallback_after"}:
         fields["suggest_fallback"].error(
-            "stands for a disallowed model; add disallowed_models, or remove it"
+            "stands for a disallowed model, or for one that fails; add disallowed_models or "
+            "fallback_after, or remove it"
         )
     if fallback and (pattern := first_match(disallowed, [fallback])):
         fields["suggest_fallback"].error(
             f'is itself disallowed (by "{pattern}"); suggest another model'
-        )
-
-
-def _check_actions(rule: Rule, given: Field, fields: dict[str, Field]) -> None:
-    if NOTIFY in rule.actions and "alert_channel" not in fields:
-        fields["actions"].error(f'{NOTIFY} needs a channel; add alert_channel: "#..." to the rule')
-
-
-def _warn_of_channels(given: Field, policies: list[Policy]) -> None:
-    channels = {
-        rule.alert_channel
-        for policy in policies
-        for rule in policy.rules
-        if rule.alert_channel and NOTIFY in rule.actions
-    }
-    if channels:
-        given.warn(
-            f"no webhook is configured: messages for {', '.join(sorted(channels))} are shown "
-            "in the report and not sent"
         )

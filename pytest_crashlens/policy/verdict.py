@@ -30,6 +30,11 @@ FindingKind = Literal[
     "creep",
     "stale",
     "noise",
+    "pattern",
+    "estimated",
+    "incomplete",
+    "budget",
+    "spend_cap",
 ]
 Amount = Decimal | int
 SAME_TOKENS = "cost of the same tokens"

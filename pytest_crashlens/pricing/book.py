@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal, localcontext
 from difflib import get_close_matches
 
 from pytest_crashlens.errors import PriceError
+from pytest_crashlens.model.money import EXACT, plain_usd
 from pytest_crashlens.pricing.card import Rate, RateCard, check_rate_names
 from pytest_crashlens.pricing.catalogue import Catalogue, Row, row_rates
 from pytest_crashlens.pricing.model_ids import (
@@ -38,19 +40,32 @@ class UserPrice:
     free: bool = False
     same_as: str | None = None
     """``<provider>/<model>`` whose price holds."""
+    multiplier: Decimal | None = None
+    """What the price is multiplied by that would hold otherwise, or that of ``same_as``."""
     source: str | None = None
 
     def __post_init__(self) -> None:
         check_rate_names(self.rates, f"prices: {self.pattern!r}")
-        if [bool(self.rates), self.free, self.same_as is not None].count(True) != 1:
+        ways = [bool(self.rates), self.free, self.same_as is not None].count(True)
+        if ways != (0 if self.only_multiplies else 1):
             raise PriceError(
-                f"prices: {self.pattern!r}: state exactly one of rates, free: true and same_as"
+                f"prices: {self.pattern!r}: state exactly one of rates, free: true and same_as, "
+                "or a multiplier"
+            )
+        if self.multiplier is not None and (bool(self.rates) or self.free or self.multiplier <= 0):
+            raise PriceError(
+                f"prices: {self.pattern!r}: a multiplier is above 0 and has no rates beside it"
             )
         if self.same_as is not None and "/" not in self.same_as:
             raise PriceError(
                 f"prices: {self.pattern!r}: same_as must be <provider>/<model>, "
                 f"not {self.same_as!r}"
             )
+
+    @property
+    def only_multiplies(self) -> bool:
+        """Whether another entry or a price list says what is multiplied."""
+        return self.multiplier is not None and self.same_as is None
 
     def matches(self, provider: str, model: str) -> bool:
         """Whether the entry is about this model of this provider."""
@@ -136,15 +151,17 @@ class PriceBook:
         query = _query(provider, model, service_tier, batch)
         for price in user_prices:
             if price.matches(provider, model):
-                if price.same_as is None:
+                if price.same_as is None and price.multiplier is None:
                     return _user_card(price, query)
                 # Without this entry, so that entries which name each other come to an end.
-                others = tuple(other for other in user_prices if other is not price)
-                target = price.same_as.partition("/")
-                card = self._find(target[0], target[2], service_tier, batch, others)
-                if isinstance(card, Unpriced):
-                    return card
-                return replace(card, source=f"{_source(price)} same as {price.same_as}")
+                others = tuple(
+                    other
+                    for other in user_prices
+                    if other is not price and not (price.only_multiplies and other.only_multiplies)
+                )
+                named = (price.same_as or f"{provider}/{model}").partition("/")
+                card = self._find(named[0], named[2], service_tier, batch, others)
+                return card if isinstance(card, Unpriced) else _adjusted(card, price)
         return self._overlay_card(query) or self._catalogue_card(query)
 
     def _overlay_card(self, query: _Query) -> RateCard | None:
@@ -228,6 +245,26 @@ def _user_card(price: UserPrice, query: _Query) -> RateCard:
         source=_source(price),
         free=price.free,
     )
+
+
+def _adjusted(card: RateCard, price: UserPrice) -> RateCard | Unpriced:
+    """The card that ``price`` refers to, as ``price`` changes it."""
+    source, factor = _source(price), price.multiplier
+    if price.same_as is not None:
+        source += f" same as {price.same_as}"
+    if factor is None:
+        return replace(card, source=source)
+    source += f", x {plain_usd(factor)}" + ("" if price.same_as else f" of {card.source}")
+    try:
+        rates = {name: _times(rate, factor) for name, rate in card.rates.items()}
+    except PriceError as error:
+        return Unpriced(f"{source}: {error}")
+    return replace(card, rates=rates, source=source)
+
+
+def _times(rate: Rate, factor: Decimal) -> Rate:
+    with localcontext(EXACT):
+        return Rate(rate.base * factor, tuple((start, usd * factor) for start, usd in rate.above))
 
 
 def _source(price: UserPrice) -> str:

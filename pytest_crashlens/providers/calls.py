@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.call import TASK_LABEL, Call
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.input_parts import InputParts
 from pytest_crashlens.model.usage import Usage, UsageSource, worst_source
@@ -15,8 +16,19 @@ from pytest_crashlens.providers import registry
 from pytest_crashlens.providers.hosts import provider_of
 from pytest_crashlens.providers.input_parts import input_parts
 from pytest_crashlens.providers.openai_usage import without_oversized
-from pytest_crashlens.providers.reading import Reading, Request, Texts, WireFormat, notes
+from pytest_crashlens.providers.reading import (
+    Reading,
+    Request,
+    Texts,
+    WireFormat,
+    mapping,
+    notes,
+)
 from pytest_crashlens.providers.retries import group
+from pytest_crashlens.providers.shape import instructions, request_shape
+
+TASK_HEADER = "x-crashlens-task"
+"""Names the task of one request."""
 
 _NEVER_SENT = frozenset(
     {
@@ -99,12 +111,33 @@ class Counter(Protocol):
         """The input tokens of a chat."""
 
 
+class Inferred(Protocol):
+    """The task that a request's words speak for."""
+
+    @property
+    def task(self) -> str:
+        """Its name, or ``unknown``."""
+
+    @property
+    def confidence(self) -> float:
+        """How often such an inference was right."""
+
+    @property
+    def cues(self) -> tuple[str, ...]:
+        """Names of what spoke for it."""
+
+
+Infer = Callable[[str, str], Inferred]
+"""The task of a request, by its system prompt and the user's last text."""
+
+
 def read_calls(
     exchanges: Sequence[Exchange],
     *,
     count: Counter,
     fingerprint_key: bytes,
     formats: Sequence[WireFormat] = registry.FORMATS,
+    infer: Infer | None = None,
 ) -> list[Call]:
     """The LLM calls among ``exchanges``, in order; never raises for anything on the wire.
 
@@ -113,14 +146,39 @@ def read_calls(
         count: counts what providers did not state.
         fingerprint_key: secret of this run, at most 64 bytes.
         formats: the formats to know, the first that matches reads.
+        infer: infers the tasks of calls without a label; None: nobody asks for them.
     """
     identified = {
         id(one): found for one in exchanges if (found := registry.identify(one, formats=formats))
     }
-    return [
-        _call(attempts, *identified[id(attempts[-1])], count, fingerprint_key)
-        for attempts in group([one for one in exchanges if id(one) in identified])
-    ]
+    calls = []
+    for attempts in group([one for one in exchanges if id(one) in identified]):
+        known, request = identified[id(attempts[-1])]
+        call = _call(attempts, known, request, count, fingerprint_key)
+        calls.append(_with_task(call, attempts[-1].request_headers, request, infer))
+    return calls
+
+
+def _with_task(
+    call: Call, headers: Mapping[str, str], request: Request, infer: Infer | None
+) -> Call:
+    """The call with the label that its request gives, else with what its words speak for."""
+    if call.task is not None:
+        return call
+    said = mapping(request.body.get("metadata")).get("task_type") or headers.get(TASK_HEADER)
+    if isinstance(said, str) and said:
+        if re.fullmatch(TASK_LABEL, said):
+            return replace(call, task=said)
+        call = replace(call, note=notes(call.note, "the request's task label is no label: ignored"))
+    if infer is None or not call.shape.count:
+        return call
+    inferred = infer(*instructions(request.body))
+    return replace(
+        call,
+        task_inferred=inferred.task,
+        task_confidence=inferred.confidence,
+        task_cues=inferred.cues,
+    )
 
 
 def _call(
@@ -156,6 +214,9 @@ def _call(
         batch=reading.batch,
         max_output_tokens=reading.max_output_tokens,
         fingerprint=fingerprint.hexdigest(),
+        shape=request_shape(request.body, fingerprint_key),
+        started=attempts[0].started,
+        finished=last.finished,
         task=last.task,
         call_site=last.call_site,
         origin=last.origin,

@@ -47,17 +47,22 @@ _NAMES: Mapping[CauseKind, str] = MappingProxyType(
 _PRIORITY: tuple[FindingKind, ...] = (
     "shared_key",
     "live_call",
+    "spend_cap",
     "uncaptured",
     "vanished",
     "missing",
     "refused",
     "policy",
     "limit",
+    "budget",
     "increase",
     "unpriced",
     "unknown_usage",
     "basis_changed",
+    "estimated",
+    "pattern",
     "creep",
+    "incomplete",
 )
 _COUNTED = frozenset({"calls", "retries"})
 """Metrics of which a percentage says less than the two numbers."""

@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_crashlens.baseline.moved import Moved
+from pytest_crashlens.detect.detection import Detection
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.usage import Usage, total
 from pytest_crashlens.policy.assess import Assessment
+from pytest_crashlens.policy.labels import LabelSum
 from pytest_crashlens.policy.verdict import Verdict
 from pytest_crashlens.pricing.card import Cost
 
 State = Literal[
     "over", "missing", "vanished", "accepted", "new", "cheaper", "moved", "same", "ok", "not judged"
 ]
-"""``over`` .. ``vanished`` fail; ``accepted`` and ``new`` are written by this update; ``moved`` is
-within its limits; ``ok`` had nothing to be compared with."""
+"""``over`` fails, ``missing`` and ``vanished`` do unless crashlens.yml says otherwise; ``accepted``
+and ``new`` are written by this update; ``moved`` is within its limits; ``ok`` had nothing to be
+compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,10 @@ class Result:
             return "new" if self.assessment.comparison is None else "accepted"
         comparison = self.assessment.comparison
         if comparison is None:
-            return "ok"
+            told = {finding.kind for finding in self.assessment.verdict.findings}
+            return "missing" if "missing" in told else "ok"
+        if comparison.vanished:
+            return "vanished"  # also where that fails nothing: out of sight is not cheaper
         if comparison.identical:
             return "same"
         before, now = comparison.costs()
@@ -116,6 +122,10 @@ class RunResult:
     baseline: BaselineStatus
     may_fail: bool = True
     """False: the run was told to report only."""
+    labels: tuple[LabelSum, ...] = ()
+    """What tags, paths and owners cost together."""
+    detections: tuple[Detection, ...] = ()
+    """Loops, repeats and savings, each cause once, the worst first."""
     late: tuple[Call, ...] = ()
     moved: tuple[Moved, ...] = ()
     """Calls that another test has in the baseline."""

@@ -10,6 +10,7 @@ from pytest_crashlens.model.money import format_usd, format_usd_change
 from pytest_crashlens.policy.verdict import COST_METRICS
 from pytest_crashlens.pricing.card import Cost
 from pytest_crashlens.report.failure import as_table, failure_lines, headline, sentence
+from pytest_crashlens.report.observations import observation_lines
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
 
 ROWS_SHOWN = 20
@@ -39,6 +40,7 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
             continue  # told with the baseline, with its names
         lines.append((f"session: {sentence(finding)}", "bad" if finding.blocks else "warn"))
     lines += _notes(run)
+    lines += observation_lines(run, verbosity, width)
     if run.late:
         sites = ", ".join(call_sites(run.late)[:3]) or "no line of the project"
         number = _plural(len(run.late), "call belongs", "calls belong")

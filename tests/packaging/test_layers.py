@@ -17,7 +17,8 @@ FLOW = (
     {"capture", "pricing", "providers", "recordings", "tasks", "tokens"},
     {"baseline", "children", "detect"},
     {"policy"},
-    {"report"},
+    {"report", "scan"},
+    {"notify"},
 )
 """Rooms without pytest: each may use the lines above its own."""
 
@@ -34,15 +35,25 @@ PYTEST_ROOMS = (
     "collection",
     "extent",
     "last_run",
+    "marker",
     "measure",
+    "results",
     "judge",
+    "notifying",
     "xdist",
     "session",
     "plugin",
 )
 """Each may use the flow and the rooms before it."""
 
-MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {"fixture", "keys", "snapshot", "oddities", "live_runs"}
+MAY_IMPORT_PYTEST = set(PYTEST_ROOMS) - {
+    "fixture",
+    "keys",
+    "snapshot",
+    "oddities",
+    "live_runs",
+    "results",
+}
 AT_START = {"report": {"tabulate"}}
 """Dependencies that a room loads with itself: tables are made while tests run, where none may be
 imported for the first time."""

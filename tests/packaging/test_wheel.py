@@ -27,7 +27,11 @@ DEPENDENCIES = {
     "tabulate",
     "tiktoken",
 }
-DATA = {"pytest_crashlens/py.typed", "pytest_crashlens/pricing/overlay.json"}
+DATA = {
+    "pytest_crashlens/policy/crashlens.schema.json",
+    "pytest_crashlens/pricing/overlay.json",
+    "pytest_crashlens/py.typed",
+}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pytest_crashlens.policy.document import (
 def parse(text):
     problems = Problems()
     root = parse_document(text, problems)
-    assert (root is None) == bool(problems.errors)
+    assert root is not None or problems.errors
     return root, problems.errors
 
 
@@ -88,7 +88,9 @@ def test_a_comment_in_place_of_a_value_is_kept():
 )
 def test_what_is_refused_with_its_place(text, line, col, said):
     root, errors = parse(text)
-    assert root is None
+    # the rest of what is only written in a forbidden way can be read, and its faults be told too
+    readable = ("given twice", "anchor", "tags", "second document")
+    assert (root is not None) == any(word in said for word in readable)
     assert (errors[0].line, errors[0].col) == (line, col)
     assert said in errors[0].text
 

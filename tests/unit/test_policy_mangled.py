@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_crashlens.cli.main import main
 from pytest_crashlens.errors import ConfigError
-from pytest_crashlens.policy.config import Config
+from pytest_crashlens.policy.budgets import BUDGET_KEYS, SESSION_KEYS, TASK_KEYS, VOLUME_KEYS
+from pytest_crashlens.policy.config import DETECTIONS, Config
+from pytest_crashlens.policy.explain import explain
 from pytest_crashlens.policy.limits import LIMIT_KEYS, Limits
 from pytest_crashlens.policy.loader import TOP_KEYS, load_config, parse_config
+from pytest_crashlens.policy.notices import SLACK_KEYS
+from pytest_crashlens.policy.prices import PRICE_KEYS
 from pytest_crashlens.policy.rules import POLICY_KEYS, RULE_KEYS
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=200)
 """How fast a machine is proves nothing here."""
 
-SAMPLE = (
-    (Path(__file__).parent / "policy_files" / "reference-b.yml").read_text(encoding="utf-8")
-    + """
-limits: {max_increase: {cost: 5%, calls: "0%"}, min_increase: {tokens: 5, cost: "0.1"}}
-paths:
-  - match: tests/**
-    limits: {max_cost: $1, max_calls: 3}
-prices:
-  "acme/*": {input: {base: "1", above: [[200000, "2"]]}, output: 2}
-  "ollama/*": {free: true}
-baseline: off
-"""
-)
+FILES = Path(__file__).parent / "policy_files"
+SAMPLES = [(FILES / name).read_text(encoding="utf-8") for name in ("reference-b.yml", "full.yml")]
 PIECES = [
     *("\t", "\n", "\0", "\x1b", "\ud800", "\ufeff", "\u2028", "\x85", "\r", "  ", "- ", ": ", "#"),
     *("[", "]", "{", "}", "*", "&a ", "*a", "!", "!!python/object:x ", "<<: ", "|", ">", "%", "@"),
@@ -54,29 +49,31 @@ def check(text):
         assert Limits.from_dict(config.limits.to_dict()) == config.limits
         for warning in config.warnings:
             warning.render("crashlens.yml").encode()
+        for sentence in explain(config):
+            assert sentence.endswith(".")
 
 
-def test_the_sample_is_right():
-    assert parse_config(SAMPLE, "crashlens.yml").baseline_off
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, max(len(sample) for sample in SAMPLES)),
+        st.integers(0, 30),
+        st.sampled_from(PIECES) | st.text(max_size=5),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def mangled(text, edits):
+    for at, cut, piece in edits:
+        text = text[:at] + piece + text[at + cut :]
+    return text
 
 
 @relaxed
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, len(SAMPLE)),
-            st.integers(0, 30),
-            st.sampled_from(PIECES) | st.text(max_size=5),
-        ),
-        min_size=1,
-        max_size=4,
-    )
-)
-def test_a_mangled_file(edits):
-    text = SAMPLE
-    for at, cut, piece in edits:
-        text = text[:at] + piece + text[at + cut :]
-    check(text)
+@given(st.sampled_from(SAMPLES), EDITS)
+def test_a_mangled_file(sample, edits):
+    check(mangled(sample, edits))
 
 
 @relaxed
@@ -105,6 +102,31 @@ def test_any_value_in_a_rule(entries):
     check(f"version: 1\npolicies:\n  - enforce: a\n    rules:\n      -\n{body}")
 
 
+SECTIONS = {
+    "budgets": BUDGET_KEYS,
+    "session": SESSION_KEYS,
+    "tasks": TASK_KEYS,
+    "volume": VOLUME_KEYS,
+    "detectors": DETECTIONS,
+    "slack": (*SLACK_KEYS, "#a"),
+    "prices": PRICE_KEYS,
+    "anchor": ("at", "max_increase", "severity"),
+    "updates": ("package-ecosystem", "directory", "schedule"),
+    "paths": ("match", "limits"),
+}
+
+
+@relaxed
+@given(st.data())
+def test_any_value_of_any_key(data):
+    section = data.draw(st.sampled_from(sorted(SECTIONS)))
+    keys = st.sampled_from([*SECTIONS[section], "x"])
+    entries = data.draw(st.lists(st.tuples(keys, SCALARS), max_size=5))
+    body = "\n".join(f"    {key}: {value}" for key, value in entries)
+    before = data.draw(st.sampled_from(["", "  -\n", '  "acme/x":\n', "  webhooks:\n"]))
+    check(f"version: 1\n{section}:\n{before}{body}\n")
+
+
 @relaxed
 @given(
     st.lists(st.sampled_from([*TOP_KEYS, *RULE_KEYS, *PIECES, "\n  ", ":\n", ": "]), max_size=20)
@@ -122,3 +144,34 @@ def test_any_bytes(tmp_path, content):
         load_config(path)
     except ConfigError:
         return
+
+
+def outcome(path, capsys, *arguments):
+    code = main(["validate", "--config", str(path), *arguments])
+    return code, capsys.readouterr()
+
+
+# loading the price list anew for each file is what takes the time here
+@settings(relaxed, suppress_health_check=[*HealthCheck], max_examples=60)
+@given(sample=st.sampled_from(SAMPLES), edits=EDITS)
+def test_validate_answers_whatever_the_file_says(tmp_path, capsys, sample, edits):
+    path = tmp_path / "crashlens.yml"
+    path.write_bytes(mangled(sample, edits).encode("utf-8", "surrogatepass"))
+    code, said = outcome(path, capsys, "--json")
+    plain = json.loads(said.out)
+    assert said.err == ""
+    assert (code, plain["valid"]) in [(0, True), (1, False)]
+    severities = {problem["severity"] for problem in plain["problems"]}
+    assert ("error" in severities) == (code == 1)
+    assert all(problem["line"] >= 1 and problem["column"] >= 1 for problem in plain["problems"])
+    try:
+        load_config(path)
+    except ConfigError:
+        assert code == 1
+    else:
+        assert code == 0
+    code, said = outcome(path, capsys, "--strict", "--explain")
+    assert code == (1 if plain["problems"] else 0)
+    lines = said.out.splitlines()
+    found = [line for line in lines if re.search(r":\d+:\d+: (error|warning): ", line)]
+    assert len(found) == len(plain["problems"])

@@ -257,6 +257,66 @@ def test_same_as_takes_the_price_of_another_model():
     assert card.source == "crashlens.yml same as azure/gpt-4o-2024-08-06"
 
 
+def usd(card):
+    assert isinstance(card, RateCard)
+    return {name: rate.base for name, rate in card.rates.items()}
+
+
+def times(card, factor):
+    return {name: price * Decimal(factor) for name, price in usd(card).items()}
+
+
+def test_a_multiplier_changes_the_list_price(book):
+    discounted = PriceBook((UserPrice("azure/*", multiplier=Decimal("0.8")),), at=NOW)
+    card, whole = discounted.card("azure", "gpt-4o"), book.card("azure", "gpt-4o")
+    assert usd(card) == times(whole, "0.8")
+    assert card.source == "crashlens.yml, x 0.8 of genai-prices"
+    assert card.id != whole.id
+    assert discounted.card("openai", "gpt-4o") == book.card("openai", "gpt-4o")
+    assert isinstance(discounted.card("azure", "my-gpt4o-prod"), Unpriced)
+
+
+def test_a_multiplier_holds_above_thresholds_and_for_tiers(book):
+    name = ("google", "gemini-2.5-pro")
+    doubled = PriceBook((UserPrice("google/*", multiplier=Decimal(2)),), at=NOW)
+    ((start, price),) = book.card(*name).rates["input"].above
+    assert doubled.card(*name).rates["input"].above == ((start, price * 2),)
+    card = doubled.card("openai", "gpt-4o", batch=True)
+    assert card == book.card("openai", "gpt-4o", batch=True)
+
+
+def test_a_multiplier_beside_same_as(book):
+    dearer = UserPrice("acme/x", same_as="openai/gpt-4o", multiplier=Decimal("1.055"))
+    card = PriceBook((dearer,), at=NOW).card("acme", "x")
+    assert usd(card) == times(book.card("openai", "gpt-4o"), "1.055")
+    assert card.source == "crashlens.yml same as openai/gpt-4o, x 1.055"
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_deployment_below_a_discount_is_discounted_once(book, turn):
+    users = (
+        UserPrice("azure/*", multiplier=Decimal("0.8")),
+        UserPrice("azure/my-prod", same_as="azure/gpt-4o"),
+    )[::turn]
+    card = PriceBook(users, at=NOW).card("azure", "my-prod")
+    assert usd(card) == times(book.card("azure", "gpt-4o"), "0.8")
+
+
+def test_the_first_of_two_multipliers_holds(book):
+    users = (UserPrice("azure/*", multiplier=Decimal("0.8")), UserPrice("*", multiplier=Decimal(2)))
+    both = PriceBook(users, at=NOW)
+    assert usd(both.card("azure", "gpt-4o")) == times(book.card("azure", "gpt-4o"), "0.8")
+    assert usd(both.card("openai", "gpt-4o")) == times(book.card("openai", "gpt-4o"), "2")
+
+
+def test_a_multiplied_price_that_no_card_can_hold():
+    users = (
+        UserPrice("acme/*", multiplier=Decimal(100)),
+        UserPrice("acme/x", {"input": Rate(Decimal(900_000_000))}),
+    )
+    assert "999999999" in PriceBook(users, at=NOW).card("acme", "x").reason
+
+
 def test_same_as_in_a_circle_ends():
     users = (UserPrice("acme/a", same_as="acme/b"), UserPrice("acme/b", same_as="acme/a"))
     assert isinstance(PriceBook(users, at=NOW).card("acme", "a"), Unpriced)
@@ -268,6 +328,9 @@ def test_same_as_in_a_circle_ends():
         {},
         {"free": True, "rates": CHEAP},
         {"same_as": "gpt-4o"},
+        {"free": True, "multiplier": Decimal(2)},
+        {"rates": CHEAP, "multiplier": Decimal(2)},
+        {"multiplier": Decimal(0)},
         {"rates": {"inptu": Rate(Decimal(1))}},
     ],
 )

@@ -297,6 +297,10 @@ class TestRules:
         (finding,) = self.found(capped, call(attempts=5, call_site="a.py:1 f"))
         assert (finding.now, finding.limit, finding.call_site) == (4, "3", "a.py:1 f")
 
+    def test_all_models_are_those_without_a_name_too(self) -> None:
+        capped = rule(max_retries=3, model_scope=("all",))
+        assert self.found(capped, call(model_requested=None, model_returned=None, attempts=5))
+
     def test_output_is_per_call_and_can_only_notify(self) -> None:
         verbose = rule(max_output_tokens=750, actions=("slack_notify",))
         assert self.found(verbose, call(tokens=(1, 750)), call(tokens=(1, 750))) == []
