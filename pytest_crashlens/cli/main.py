@@ -11,6 +11,7 @@ from pytest_crashlens.cli import (
     check,
     diff,
     history,
+    init,
     merge,
     meter,
     prune,
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"pytest-crashlens {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in (
+        init,
         validate,
         meter,
         show,

@@ -1,0 +1,1 @@
+"""What the source says about models, output caps and retries, where no test reaches."""
