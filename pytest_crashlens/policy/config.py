@@ -99,6 +99,11 @@ class Rule:
         """Whether a breach fails the test or the session."""
         return BLOCK in self.actions
 
+    @property
+    def notifies(self) -> str | None:
+        """The channel that is told of a breach."""
+        return self.alert_channel if NOTIFY in self.actions else None
+
     def per_of(self, limit: str) -> Per:
         """What ``limit`` (its key in crashlens.yml) is held against."""
         if limit == "disallowed_models":
@@ -156,6 +161,11 @@ class Budget:
     def blocks(self) -> bool:
         """Whether a breach fails the session."""
         return BLOCK in self.actions
+
+    @property
+    def notifies(self) -> str | None:
+        """The channel that is told of a breach."""
+        return self.alert_channel if NOTIFY in self.actions else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

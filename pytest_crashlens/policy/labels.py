@@ -82,7 +82,10 @@ def _sum(
         calls=calls,
         cost=cost_of(calls),
         limits=budget.limits,
-        findings=tuple(replace(one, kind="budget", blocks=budget.blocks) for one in found),
+        findings=tuple(
+            replace(one, kind="budget", channel=budget.notifies, blocks=budget.blocks)
+            for one in found
+        ),
     )
 
 

@@ -74,7 +74,13 @@ def by_rule(
             compared, of = in_scope(rule, matching, comparison)
             findings += [replace(f, text=f.text + of) for f in against_baseline(compared, own)]
     return [
-        replace(f, kind="policy", policy=rule.policy, blocks=f.blocks and rule.blocks)
+        replace(
+            f,
+            kind="policy",
+            policy=rule.policy,
+            channel=rule.notifies,
+            blocks=f.blocks and rule.blocks,
+        )
         for f in by_state(findings)
     ]
 

@@ -56,6 +56,8 @@ class Finding:
     now: Amount | None = None
     limit: str | None = None
     policy: str | None = None
+    channel: str | None = None
+    """Who is to be told of it, beside the run's own report."""
     call_site: str | None = None
     evidence: str | None = None
     """The runs by which the rule for noise decided; None: another rule did."""

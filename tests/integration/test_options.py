@@ -96,7 +96,7 @@ def test_help_and_markers_describe_the_plugin(project: Project) -> None:
             "*--crashlens-baseline=PATH",
             "*--crashlens-update-baseline",
             "*--crashlens-no-fail *",
-            "*--crashlens-report=TYPE:PATH",
+            "*--crashlens-report=TYPE[[]:PATH]",
             "*crashlens (bool):*",
             "*crashlens_report (linelist):*",
         ]
