@@ -25,6 +25,8 @@ NEEDS_CRASHLENS = {
     "crashlens_allow_host": "--crashlens-allow-host",
     "crashlens_subprocesses": "--crashlens-subprocesses",
     "crashlens_confirm": "--crashlens-confirm",
+    "crashlens_notify": "--crashlens-notify",
+    "crashlens_notify_dry_run": "--crashlens-notify-dry-run",
 }
 NEEDS_UPDATE = {
     "crashlens_prune": "--crashlens-prune",
@@ -135,14 +137,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--crashlens-report",
         action="append",
-        metavar="TYPE:PATH",
-        help="Write a report of the run; TYPE is json. Repeatable.",
+        metavar="TYPE[:PATH]",
+        help=(
+            "Write a report of the run. TYPE: json, markdown, markdown-append (to a summary), "
+            "github (annotations; without PATH printed), junit (properties in the file of "
+            "--junitxml). Repeatable."
+        ),
     )
     group.addoption(
         "--crashlens-sdk-mocks",
         action="store_true",
         default=None,
         help="Measure what mocks of SDK classes and frameworks' fake models answer, as simulated",
+    )
+    group.addoption(
+        "--crashlens-notify",
+        choices=("never", "on-failure", "always"),
+        help=(
+            "Send messages to the webhooks that crashlens.yml names: when something was found for "
+            "them, or always. Default: never"
+        ),
+    )
+    group.addoption(
+        "--crashlens-notify-dry-run",
+        action="store_true",
+        default=None,
+        help="Print the messages (without --crashlens-notify: all) instead of sending them",
     )
     parser.addini("crashlens", "Same as --crashlens", type="bool", default=False)
     parser.addini("crashlens_config", "Same as --crashlens-config")
@@ -156,6 +176,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "crashlens_subprocesses", "Same as --crashlens-subprocesses", type="bool", default=False
     )
     parser.addini("crashlens_confirm", "Same as --crashlens-confirm")
+    parser.addini("crashlens_notify", "Same as --crashlens-notify")
     parser.addini("crashlens_report", "Same as --crashlens-report", type="linelist")
     parser.addini(
         "crashlens_sdk_mocks", "Same as --crashlens-sdk-mocks", type="bool", default=False

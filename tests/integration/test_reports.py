@@ -7,11 +7,13 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from pytest_crashlens.report.writers import MOST_APPENDED
 from tests.integration.conftest import Project
-from tests.integration.planned import plan, write_tests
+from tests.integration.planned import LEAN, plan, write_tests
 
 
 def read(project: Project, name: str = "out.json") -> dict[str, Any]:
@@ -50,9 +52,13 @@ def test_json_of_a_run_with_a_regression(project: Project) -> None:
     assert report["failed"] is True
     assert report["baseline"] == {
         "deleted": [],
+        "entries": 2,
         "error": None,
         "file": "crashlens-baseline.json",
+        "generated": [],
+        "kept_back": [],
         "mode": "compared",
+        "not_pruned": [],
         "stale": [],
         "written": [],
     }
@@ -100,9 +106,13 @@ def test_json_of_an_update_and_of_an_unpriced_model(project: Project) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("html:out.html", "*expected TYPE:PATH with TYPE json, as in json:crashlens-report.json"),
-        ("out.json", "*expected TYPE:PATH with TYPE json*"),
-        ("json:", "*expected TYPE:PATH with TYPE json*"),
+        ("pdf:out.pdf", "*expected TYPE[[]:PATH] with TYPE one of json, markdown, *, junit"),
+        ("out.json", "*expected TYPE[[]:PATH] with TYPE one of json, *"),
+        ("json:", "*expected a path, as in json:crashlens-report.json"),
+        ("json", "*expected a path, as in json:crashlens-report.json"),
+        ("github:", "*expected a path, as in github:github.txt"),
+        ("markdown-append", "*expected a path, as in markdown-append:$GITHUB_STEP_SUMMARY"),
+        ("junit:out.xml", "*expected junit alone: --junitxml=PATH names the file"),
         ("json:no/such/out.json", "*cannot be written: the folder */no/such does not exist"),
         ("json:.", "*cannot be written: it is a folder"),
     ],
@@ -124,3 +134,92 @@ def test_report_whose_folder_a_test_removes_is_told(project: Project) -> None:
     result = project.run("--crashlens-report=json:reports/out.json")
     result.stdout.fnmatch_lines(["incomplete: *out.json: cannot be written: No such file*"])
     assert not os.path.lexists(Path(project.path / "reports"))
+
+
+def test_summaries_are_appended_and_variables_read(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tests(project, test_a=1000)
+    summary = project.path / "summary.md"
+    summary.write_text("# Before")
+    monkeypatch.setenv("SUMMARY", "summary.md")
+    monkeypatch.delenv("NOT_SET", raising=False)
+    result = project.run(
+        "--crashlens-report=markdown-append:$SUMMARY",
+        "--crashlens-report=markdown-append:${SUMMARY}",
+        "--crashlens-report=markdown:$NOT_SET",
+        "--crashlens-report=junit",
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "--crashlens-report=markdown:$NOT_SET: not written, as that is not set",
+            "--crashlens-report=junit: goes into no file without --junitxml=PATH",
+        ]
+    )
+    before, *reports = summary.read_text().split("\n<!-- crashlens:comment:v1 notable=yes -->\n")
+    assert before == "# Before"
+    assert len(reports) == 2
+    assert reports[0].strip() == reports[1].strip()
+    assert reports[0].startswith("### ")
+
+    # of a longer one GitHub shows nothing
+    summary.write_bytes(b"x" * (MOST_APPENDED - 100))
+    result = project.run("--crashlens-report=markdown-append:summary.md")
+    result.stdout.fnmatch_lines(["incomplete: *summary.md: not appended, as it would be larger*"])
+    assert summary.stat().st_size == MOST_APPENDED - 100
+
+
+CASES = """
+import pytest
+
+@pytest.fixture
+def broken():
+    yield
+    raise ValueError
+
+def test_fine(spend, record_property):
+    record_property("mine", "1")
+    spend()
+
+def test_failing(spend):
+    spend()
+    assert False
+
+def test_broken_after(spend, broken):
+    spend()
+
+def test_failing_twice(spend, broken):
+    spend()
+    assert False
+
+def test_without(spend):
+    pass
+"""
+
+
+@pytest.mark.parametrize("dist", [(), ("-n1",)], ids=["plain", "xdist"])
+def test_properties_in_the_xml_of_pytest(project: Project, dist: tuple[str, ...]) -> None:
+    names = ("test_fine", "test_failing", "test_broken_after", "test_failing_twice")
+    plan(project, **dict.fromkeys(names, 1000), test_without=[])
+    project.write("test_it.py", CASES)
+    project.run_apart(
+        *LEAN, *dist, "--crashlens-report=junit", "--junitxml=out.xml", "-ojunit_family=xunit1"
+    )
+    cases = ElementTree.parse(project.path / "out.xml").iter("testcase")
+    found = [
+        (case.get("name"), [one.get("name") for one in case.iter("property")]) for case in cases
+    ]
+    ours = [
+        f"crashlens.{name}"
+        for name in ("cost_usd", "input_tokens", "output_tokens", "calls", "retries", "state")
+    ]
+    assert sorted(found) == sorted(
+        [
+            ("test_fine", ["mine", *ours]),
+            ("test_failing", ours),
+            ("test_broken_after", ours),
+            ("test_failing_twice", ours),
+            ("test_failing_twice", ours),
+            ("test_without", []),
+        ]
+    )

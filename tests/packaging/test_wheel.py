@@ -31,6 +31,7 @@ DATA = {
     "pytest_crashlens/policy/crashlens.schema.json",
     "pytest_crashlens/pricing/overlay.json",
     "pytest_crashlens/py.typed",
+    "pytest_crashlens/report/run.schema.json",
 }
 
 
