@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -82,16 +82,16 @@ class Measure:
         run_id: str = workerinput.get("testrunuid") or os.urandom(16).hex()
         self._worker: str = workerinput.get("workerid", "main")
         self._fingerprint_key = run_id.encode()[:64]
-        self._counter = TokenCounter.load()  # tests may forbid files and network: read them now
+        self.counter = TokenCounter.load()  # tests may forbid files and network: read them now
         self._infer = _inference(policies)
         self._reported_faults = 0
         added = config.hook.pytest_crashlens_wire_formats(config=config)
-        self._formats = (*(found for several in added for found in several), *FORMATS)
+        self.formats = (*(found for several in added for found in several), *FORMATS)
         self._call_sites = CallSites(config.rootpath)
         live_calls = _live_calls(config)
         self.recorder = Recorder(
             wanted=functools.lru_cache(maxsize=1024)(
-                functools.partial(wanted, formats=self._formats)
+                functools.partial(wanted, formats=self.formats)
             ),
             call_sites=self._call_sites,
             is_provider=serves_models,
@@ -101,11 +101,13 @@ class Measure:
         self._mocks = SdkMocks(self.recorder, measured=measures_mocks(config))
         self._interposition = interposition(self.recorder, self._mocks)
         self._children: Children | None = None
+        self.told: Callable[[list[Call], Owner], None] = lambda calls, owner: None
+        """Called with calls that nobody saw here: another process or the test itself tells them."""
         if config.option.crashlens_subprocesses or config.getini("crashlens_subprocesses"):
             from pytest_crashlens.children.parent import Children
 
             allowed = live_calls.allowed_hosts if live_calls else None
-            if len(self._formats) > len(FORMATS):
+            if len(self.formats) > len(FORMATS):
                 self.recorder.faults.append(
                     "wire formats of a conftest or plugin are not known to other processes"
                 )
@@ -256,6 +258,7 @@ class Measure:
             if owner is None:
                 told.calls = [replace(call, origin=name) for call in told.calls]
             (owner or late).told += told.calls
+            self.told(told.calls, owner or late)
             (owner or late).uncaptured |= dict.fromkeys(told.uncaptured)
             (owner or late).refused += told.refused
             known = self.recorder.faults
@@ -308,9 +311,9 @@ class Measure:
         try:
             return read_calls(
                 exchanges,
-                count=self._counter,
+                count=self.counter,
                 fingerprint_key=self._fingerprint_key,
-                formats=self._formats,
+                formats=self.formats,
                 infer=self._infer,
             )
         except Exception as fault:
@@ -325,6 +328,7 @@ class Measure:
             measure.recorded.add(call.provider)
             measure.calls.append(call)
             measure.unreported.append(call)
+            self.told([call], measure.owner)
 
         def calls() -> tuple[Call, ...]:
             self.look(measure)
@@ -358,9 +362,9 @@ def _inference(policies: Config) -> Infer | None:
     """What infers the tasks of calls, where a rule asks for tasks."""
     if all(rule.task_type is None for rule in policies.rules):
         return None
-    from pytest_crashlens.tasks.infer import infer_task
+    from pytest_crashlens.tasks.infer import TaskInference
 
-    return infer_task
+    return TaskInference()
 
 
 def _live_calls(config: pytest.Config) -> LiveCalls | None:

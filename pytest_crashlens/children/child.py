@@ -21,7 +21,7 @@ from pytest_crashlens.capture.owners import Owner
 from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.children.spool import ENVIRONMENT, OWNER, RUNNING, Orders, SpoolFile
 from pytest_crashlens.model.exchange import Ended, Exchange
-from pytest_crashlens.providers.calls import Count, Counter, Inferred, read_calls
+from pytest_crashlens.providers.calls import Count, Counter, Infer, Inferred, read_calls
 from pytest_crashlens.providers.hosts import serves_models
 from pytest_crashlens.providers.registry import wanted
 from pytest_crashlens.providers.retries import group
@@ -37,7 +37,7 @@ class TellingRecorder(Recorder):
         super().__init__(**settings)
         self._folder = Path(orders.folder)
         self._key = bytes.fromhex(orders.fingerprint_key)
-        self._infer = _infer if orders.infers else None
+        self._infer = _LazyInference() if orders.infers else None
         self._started_by = started_by
         self._spool: SpoolFile | None = None
         self._known: dict[str, Owner] = {}
@@ -156,10 +156,17 @@ class TellingRecorder(Recorder):
         self.faults.clear()
 
 
-def _infer(system: str, user: str) -> Inferred:
-    from pytest_crashlens.tasks.infer import infer_task  # its rules take time to load
+class _LazyInference:
+    """Infers tasks with rules that are loaded, which takes time, when they are needed."""
 
-    return infer_task(system, user)
+    def __call__(self, system: str, user: str) -> Inferred:
+        return self._inference(system, user)
+
+    @cached_property
+    def _inference(self) -> Infer:
+        from pytest_crashlens.tasks.infer import TaskInference
+
+        return TaskInference()
 
 
 class _LazyCounter:

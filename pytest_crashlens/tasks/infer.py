@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from types import MappingProxyType
 
-from pytest_crashlens.tasks.cues import CUES
+from pytest_crashlens.tasks.cues import CUES, Cue
 
 UNKNOWN = "unknown"
 
@@ -15,6 +16,7 @@ _HEAD, _TAIL = 400, 200
 """Characters of a text that are read: what is in between is mostly pasted."""
 _LEAST_SCORE, _LEAST_MARGIN = 3, 2
 _SURE_SCORE, _SURE_MARGIN = 5, 4
+_MOST_KNOWN = 10_000
 _PAYLOAD = 0.34
 """What a cue in the user's text weighs where the system prompt gives the task."""
 
@@ -64,17 +66,43 @@ class Inferred:
         return self.confidence >= BLOCKING
 
 
-def infer_task(system: str, user: str) -> Inferred:
-    """The task of a request.
+class TaskInference:
+    """Infers tasks, and looks at a text that comes again (most system prompts) only once.
 
-    Args:
-        system: its system prompt, or "".
-        user: the last text of the user.
+    It keeps hashes and cues, no text.
     """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[Cue, ...]] = {}
+
+    def __call__(self, system: str, user: str) -> Inferred:
+        """The task of a request.
+
+        Args:
+            system: its system prompt, or "".
+            user: the last text of the user.
+        """
+        return _judged(self._cues(system), self._cues(user))
+
+    def _cues(self, text: str) -> tuple[Cue, ...]:
+        name = blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+        if name not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[name] = _cues_in(text)
+        return self._known[name]
+
+
+def infer_task(system: str, user: str) -> Inferred:
+    """As :class:`TaskInference`, of a single request."""
+    return _judged(_cues_in(system), _cues_in(user))
+
+
+def _judged(system: Sequence[Cue], user: Sequence[Cue]) -> Inferred:
     scores: dict[str, float] = defaultdict(float)
     seen: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    told = _add(_read(system), 1.0, scores, seen)
-    _add(_read(user), _PAYLOAD if told >= _LEAST_SCORE else 1.0, scores, seen)
+    told = _add(system, 1.0, scores, seen)
+    _add(user, _PAYLOAD if told >= _LEAST_SCORE else 1.0, scores, seen)
     if not scores:
         return Inferred(UNKNOWN)
     ranked = sorted(scores.items(), key=lambda item: -item[1])
@@ -94,17 +122,21 @@ def _read(text: str) -> str:
     return text.lower()
 
 
+def _cues_in(text: str) -> tuple[Cue, ...]:
+    text = _read(text)
+    return tuple(cue for cue in CUES if cue.pattern.search(text)) if text else ()
+
+
 def _add(
-    text: str,
+    cues: Sequence[Cue],
     weight: float,
     scores: dict[str, float],
     seen: dict[str, list[tuple[float, str]]],
 ) -> float:
-    """Score ``text``; the most that it gives to one task."""
+    """Score the cues of a text; the most that they give to one task."""
     given: dict[str, float] = defaultdict(float)
-    for cue in CUES if text else ():
-        if cue.pattern.search(text):
-            given[cue.task] += cue.weight
-            scores[cue.task] += cue.weight * weight
-            seen[cue.task].append((cue.weight * weight, cue.name))
+    for cue in cues:
+        given[cue.task] += cue.weight
+        scores[cue.task] += cue.weight * weight
+        seen[cue.task].append((cue.weight * weight, cue.name))
     return max(given.values(), default=0.0)

@@ -81,7 +81,7 @@ ON_A_WISH: Table = (
         "reasoning",
         "how many, with numbers",
         3,
-        r"(?=.*\d.*\d)(?=.*\bhow (?:many|much|long|far|old)\b)",
+        r"(?m:^)(?=.*\d.*\d)(?=.*\bhow (?:many|much|long|far|old)\b)",
     ),
     (
         "reasoning",

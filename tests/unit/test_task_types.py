@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_crashlens.tasks.cues import CUES, TASKS
-from pytest_crashlens.tasks.infer import BLOCKING, CONFIDENCE, UNKNOWN, infer_task
+from pytest_crashlens.tasks.infer import BLOCKING, CONFIDENCE, UNKNOWN, TaskInference, infer_task
 from tests.task_prompts import SHARED, Prompt, Score, confidence, own, public
 
 NO_PROMPTS = "CRASHLENS_SHARED is not set: the public prompts were not read"
@@ -83,3 +83,11 @@ def test_the_sets_do_not_overlap() -> None:
     assert len(prompts) == len({prompt[1:] for prompt in prompts}) >= 250
     assert all(prompt.task in TASKS for prompt in prompts)
     assert min(map(len, sets)) > 70
+
+
+def test_what_comes_again_is_known_and_says_the_same() -> None:
+    infer = TaskInference()
+    prompts = [("Summarize the ticket in two sentences.", "the printer burns"), ("", "hello there")]
+    first = [infer(*prompt) for prompt in prompts]
+    assert [infer(*prompt) for prompt in prompts] == first
+    assert first == [infer_task(*prompt) for prompt in prompts]
