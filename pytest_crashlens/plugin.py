@@ -25,6 +25,7 @@ NEEDS_CRASHLENS = {
     "crashlens_allow_host": "--crashlens-allow-host",
     "crashlens_subprocesses": "--crashlens-subprocesses",
     "crashlens_confirm": "--crashlens-confirm",
+    "crashlens_max_cost": "--crashlens-max-cost",
     "crashlens_notify": "--crashlens-notify",
     "crashlens_notify_dry_run": "--crashlens-notify-dry-run",
 }
@@ -140,8 +141,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="TYPE[:PATH]",
         help=(
             "Write a report of the run. TYPE: json, markdown, markdown-append (to a summary), "
-            "github (annotations; without PATH printed), junit (properties in the file of "
-            "--junitxml). Repeatable."
+            "github (annotations; without PATH printed), html (a page), junit (properties in the "
+            "file of --junitxml). Repeatable."
         ),
     )
     group.addoption(
@@ -149,6 +150,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         default=None,
         help="Measure what mocks of SDK classes and frameworks' fake models answer, as simulated",
+    )
+    group.addoption(
+        "--crashlens-max-cost",
+        metavar="USD",
+        help=(
+            "Spend cap: live calls that would take the run over this amount are refused before "
+            "they are sent, and fail their test"
+        ),
     )
     group.addoption(
         "--crashlens-notify",
@@ -176,6 +185,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "crashlens_subprocesses", "Same as --crashlens-subprocesses", type="bool", default=False
     )
     parser.addini("crashlens_confirm", "Same as --crashlens-confirm")
+    parser.addini("crashlens_max_cost", "Same as --crashlens-max-cost")
     parser.addini("crashlens_notify", "Same as --crashlens-notify")
     parser.addini("crashlens_report", "Same as --crashlens-report", type="linelist")
     parser.addini(

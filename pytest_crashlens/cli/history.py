@@ -85,7 +85,9 @@ def _history(given: argparse.Namespace) -> int:
         return spent(given, project)
     if given.anchor:
         return _anchor(given, project)
-    steps, unreadable = _steps(given, project)
+    steps, unreadable = read_steps(
+        project, limit=given.limit, every=given.every_commit, tests=given.test
+    )
     if given.json:
         say_json(
             {
@@ -114,7 +116,9 @@ class Step:
     difference: Difference | None
 
 
-def _steps(given: argparse.Namespace, project: Project) -> tuple[list[Step], list[str]]:
+def read_steps(
+    project: Project, *, limit: int | None = None, every: bool = False, tests: Sequence[str] = ()
+) -> tuple[list[Step], list[str]]:
     """The versions, newest first, and what is wrong with those that cannot be read."""
     from pytest_crashlens.baseline.difference import difference
     from pytest_crashlens.baseline.entry import sum_costs
@@ -126,8 +130,7 @@ def _steps(given: argparse.Namespace, project: Project) -> tuple[list[Step], lis
     repository = Repository.of(folder if folder.is_dir() else Path.cwd())
     name = repository.name(project.path)
     # one more than asked for, as the oldest is compared with the one before it
-    limit = given.limit + 1 if given.limit else None
-    versions = repository.versions(name, limit=limit, every=given.every_commit)
+    versions = repository.versions(name, limit=limit + 1 if limit else None, every=every)
     if not versions:
         raise GitError(f"{project.name}: is in no commit of this branch yet")
     readable: list[tuple[Version, Baseline]] = []
@@ -137,15 +140,15 @@ def _steps(given: argparse.Namespace, project: Project) -> tuple[list[Step], lis
             text = repository.read(version.commit, version.path)
             found = parse(text or "", f"{version.commit[:8]}:{version.path}")
         except CrashlensError as error:
-            if not given.limit or at < given.limit:
+            if not limit or at < limit:
                 unreadable.append(str(error).partition("; ")[0])
             continue
-        readable.append((version, _only(found, given.test, folder)))
-    if given.test and not any(found.entries for _, found in readable):
-        raise CrashlensError(f"no version has an entry for {', '.join(given.test)}")
+        readable.append((version, _only(found, tests, folder)))
+    if tests and not any(found.entries for _, found in readable):
+        raise CrashlensError(f"no version has an entry for {', '.join(tests)}")
     costs = [sum_costs(e.cost(b.cards) for e in b.entries.values()) for _, b in readable]
     steps = []
-    for at, (version, baseline) in enumerate(readable[: given.limit]):
+    for at, (version, baseline) in enumerate(readable[:limit]):
         earlier = readable[at + 1][1] if at + 1 < len(readable) else None
         steps.append(
             Step(

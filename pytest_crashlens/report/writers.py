@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_crashlens.report.github import github
-from pytest_crashlens.report.html import MissingExtraError, html, load_extra
+from pytest_crashlens.report.html import MissingExtraError, check_extra, html
 from pytest_crashlens.report.json_report import to_json
 from pytest_crashlens.report.markdown import markdown
 from pytest_crashlens.report.run_result import RunResult
@@ -137,7 +137,7 @@ def parse_wanted(given: str, folder: Path) -> Wanted | None:
         raise ValueError(f"expected a path, as in {kind}:{_example(kind)}")
     if kind == "html":
         try:
-            load_extra()
+            check_extra()
         except MissingExtraError as error:
             raise ValueError(str(error)) from None
     return Wanted(kind=kind, path=folder / name)

@@ -27,10 +27,15 @@ DEPENDENCIES = {
     "tabulate",
     "tiktoken",
 }
+EXTRAS = {"html": {"jinja2", "pygal"}, "owners": {"pathspec"}}
 DATA = {
     "pytest_crashlens/policy/crashlens.schema.json",
     "pytest_crashlens/pricing/overlay.json",
     "pytest_crashlens/py.typed",
+    "pytest_crashlens/report/page/first.js",
+    "pytest_crashlens/report/page/page.css",
+    "pytest_crashlens/report/page/page.html.jinja",
+    "pytest_crashlens/report/page/page.js",
     "pytest_crashlens/report/run.schema.json",
 }
 
@@ -82,11 +87,13 @@ def test_metadata(metadata: Message) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
     assert {"Framework :: Pytest", "Typing :: Typed"} <= set(metadata.get_all("Classifier", []))
-    required = [
-        re.split(r"[^\w-]", line)[0].lower() for line in metadata.get_all("Requires-Dist", [])
-    ]
-    assert sorted(required) == sorted(DEPENDENCIES)
-    assert metadata.get_all("Provides-Extra") is None
+    required: dict[str, set[str]] = {}
+    for line in metadata.get_all("Requires-Dist", []):
+        found = re.search(r"extra == '(\w+)'", line)
+        name = re.split(r"[^\w-]", line)[0].lower()
+        required.setdefault(found[1] if found else "", set()).add(name)
+    assert required == {"": DEPENDENCIES, **EXTRAS}
+    assert metadata.get_all("Provides-Extra") == list(EXTRAS)
 
 
 def test_entry_points(files: dict[str, bytes]) -> None:

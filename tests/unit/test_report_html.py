@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -188,7 +189,7 @@ def test_it_is_accessible(given: RunView) -> None:
     levels = [int(tag[1]) for tag, _ in tags(root) if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in pairwise(levels))
     for table in root.iter("table"):
         assert text_of(table.find("caption"))
         assert all(head.get("scope") in ("row", "col") for head in table.iter("th"))
@@ -201,8 +202,8 @@ def test_it_is_accessible(given: RunView) -> None:
             assert element.get(name, ids[0]) in ids
         if element.get("href", "").startswith("#"):
             assert element.get("href", "")[1:] in ids
-    for sign in root.iter("svg"):
-        assert sign.get("aria-hidden") == "true"
+    for drawing in root.iter("{http://www.w3.org/2000/svg}svg"):
+        assert drawing.get("aria-hidden") == "true"
 
 
 def test_it_loads_nothing() -> None:
@@ -299,7 +300,8 @@ def test_waterfall_leads_from_nothing_to_the_whole_change() -> None:
     floor, more, less = spans(html_charts.waterfall(steps))
     unit = more[0][1] / 8
     widths = [
-        (round(m[1] / unit, 3), round(l[1] / unit, 3)) for m, l in zip(more, less, strict=True)
+        (round(up[1] / unit, 3), round(down[1] / unit, 3))
+        for up, down in zip(more, less, strict=True)
     ]
     assert widths == [(8, 0), (2, 0), (0, 15), (0, 5)]
     zero = floor[0][0] + 5 * unit
@@ -334,6 +336,15 @@ def test_it_can_be_drawn_without_tests_calls_or_a_baseline() -> None:
     assert "<pre>pytest --crashlens-update-baseline</pre>" in text
     point = Point("2026-01-01", "1f2e3d4c", 0, None, False, "a", "b")
     assert "no price" in html(run(), [point])
+
+
+def test_it_leaves_no_hook_in_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pygal"]:
+        monkeypatch.delitem(sys.modules, name)
+    before = list(sys.meta_path)
+    html(example())
+    assert "pygal" in sys.modules
+    assert sys.meta_path == before
 
 
 @pytest.mark.parametrize("name", ["jinja2", "pygal"])
