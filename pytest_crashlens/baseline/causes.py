@@ -70,7 +70,9 @@ def causes(before: Entry, now: Entry, cards: Mapping[str, RateCard]) -> tuple[Ca
     some of it has no price.
     """
     side_by_side = pairs(before, now)
-    found = [cause for pair in side_by_side for cause in _between(*pair, cards)]
+    found = [
+        cause for old, new in side_by_side if old != new for cause in _between(old, new, cards)
+    ]
     if len(side_by_side) > 1:
         found = [_of_model(cause) for cause in found]
     retries = now.retries - before.retries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from pytest_crashlens.baseline.causes import Cause, causes
@@ -29,6 +29,8 @@ class Comparison:
     now: Entry
     cards: Mapping[str, RateCard]
     """The cards of both sides: the baseline's, and today's for models that are new to it."""
+    _causes: tuple[Cause, ...] | None = field(init=False, default=None, repr=False, compare=False)
+    """What :meth:`causes` found: several reports ask for it."""
 
     @property
     def live(self) -> bool:
@@ -126,6 +128,8 @@ class Comparison:
         The price of a changed model without any noise; None where no model changed or one of them
         has no price.
         """
+        if self.identical:
+            return None
         old_usd, new_usd, changed = Decimal(0), Decimal(0), False
         for before, now in pairs(self.before, self.now):
             if not before:
@@ -157,6 +161,8 @@ class Comparison:
 
     def unpriced_growth(self) -> tuple[str, ...]:
         """What grew and has no (whole) price, so that the change in cost is unknown."""
+        if self.identical:
+            return ()
         before = by_model(_known(self.before))
         names: dict[str, None] = {}
         for key, blocks in by_model(_known(self.now)).items():
@@ -169,7 +175,9 @@ class Comparison:
 
     def causes(self) -> tuple[Cause, ...]:
         """Why the cost changed, largest rise first; where all is priced they sum to the change."""
-        return causes(self.before, self.now, self.cards)
+        if self._causes is None:
+            object.__setattr__(self, "_causes", causes(self.before, self.now, self.cards))
+        return self._causes or ()
 
 
 _NO_OUTPUT: dict[str, int | None] = {**dict.fromkeys(OUTPUT_FIELDS), "output_tokens": 0}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
 from pytest_crashlens.baseline.runs import RunTotals
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.input_parts import InputParts
 from pytest_crashlens.model.money import EXACT
-from pytest_crashlens.model.usage import EXACT_SOURCES, Usage, UsageSource
+from pytest_crashlens.model.usage import EXACT_SOURCES, Usage, UsageSource, total
 from pytest_crashlens.pricing.card import Cost, RateCard, cost
 
 UNNAMED_MODEL = "unknown"
@@ -54,6 +54,16 @@ class Block:
     input_parts: InputParts = field(default=InputParts(), compare=False)
     """Sizes that explain a change of the input; no part of what is compared."""
 
+    def __add__(self, other: Block) -> Block:
+        """Both together, of this one's kind."""
+        return Block(
+            self.kind,
+            self.calls + other.calls,
+            self.retries + other.retries,
+            self.usage + other.usage,
+            self.input_parts + other.input_parts,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -88,10 +98,9 @@ class Entry:
     @property
     def usage(self) -> Usage:
         """All tokens."""
-        result = Usage()
-        for block in self.blocks:
-            result += block.usage
-        return result
+        if len(self.blocks) == 1:
+            return self.blocks[0].usage
+        return total(block.usage for block in self.blocks)
 
     @property
     def bases(self) -> frozenset[str]:
@@ -135,14 +144,8 @@ def entry_of(calls: Iterable[Call], card_of: CardOf) -> tuple[Entry, dict[str, R
             live=call.live,
             refused=not call.billed,
         )
-        block = sums.get(kind) or Block(kind, 0, 0, Usage())
-        sums[kind] = replace(
-            block,
-            calls=block.calls + 1,
-            retries=block.retries + call.retries,
-            usage=block.usage + call.usage,
-            input_parts=block.input_parts + call.input_parts,
-        )
+        block = Block(kind, 1, call.retries, call.usage, call.input_parts)
+        sums[kind] = sums[kind] + block if kind in sums else block
     return Entry(tuple(sorted(sums.values(), key=_order))), cards
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ LOCK_STALE = 60.0
 """Seconds after which a lock is that of a process which was killed."""
 LOCK_STEP = 0.02
 
+_CONFLICT = ("<<<<<<< ", ">>>>>>> ", "||||||| ")
+_BETWEEN = "======="
 _BLOCK_FIELDS: dict[str, type] = {
     "provider": str,
     "model": str,
@@ -71,7 +74,8 @@ class Baseline:
 
     def without(self, keys: Collection[str]) -> Baseline:
         """Without the entries of ``keys``, and the cards that only they used."""
-        left = {key: entry for key, entry in self.entries.items() if key not in keys}
+        gone = frozenset(keys)
+        left = {key: entry for key, entry in self.entries.items() if key not in gone}
         return Baseline({}, self.cards).merged(left, {})
 
     def render(self) -> str:
@@ -79,11 +83,21 @@ class Baseline:
         plain = {
             "version": VERSION,
             "cards": {name: card.to_dict() for name, card in self.cards.items()},
-            "tests": {
-                key: _entry_to_dict(entry, self.cards) for key, entry in self.entries.items()
-            },
+            "tests": {},
         }
-        return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+        margin = "\n    "
+        tests = ",".join(  # one by one: all of them as plain data take many times the text
+            f"{margin}{json.dumps(key)}: "
+            + _text(_entry_to_dict(entry, self.cards)).replace("\n", margin)
+            for key, entry in sorted(self.entries.items(), key=itemgetter(0))
+        )
+        # a line break is always one of the layout: in texts it is escaped
+        head, found, tail = _text(plain).partition('\n  "tests": {')
+        return "".join((head, found, tests, "\n  " if tests else "", tail, "\n"))
+
+
+def _text(plain: Any) -> str:
+    return json.dumps(plain, indent=2, sort_keys=True)
 
 
 def load(path: Path) -> Baseline | None:
@@ -179,8 +193,9 @@ def parse(text: str, name: str) -> Baseline:
     Raises:
         BaselineError: Naming line, fault and fix.
     """
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith(("<<<<<<< ", ">>>>>>> ", "||||||| ")) or line == "=======":
+    marked = any(mark in text for mark in (*_CONFLICT, _BETWEEN))
+    for number, line in enumerate(text.splitlines() if marked else (), 1):
+        if line.startswith(_CONFLICT) or line == _BETWEEN:
             raise BaselineError(
                 f"{name}:{number}: unresolved merge conflict; keep either side, then run "
                 f"{REGENERATE}"
@@ -226,6 +241,8 @@ class _Reader:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._kinds: dict[Kind, Kind] = {}
+        """Each kind of call once: most tests share a few."""
 
     def fail(self, place: str, fault: str) -> BaselineError:
         return BaselineError(
@@ -271,13 +288,8 @@ class _Reader:
 
     def block(self, key: str, value: Any, cards: Mapping[str, RateCard]) -> Block:
         value = self.mapping(value, key)
-        self.keys(value, {*_BLOCK_FIELDS, "input_parts"}, key)
-        for name, expected in _BLOCK_FIELDS.items():
-            item = value.get(name)
-            if item is None and (name not in value or name in ("card", "cost_usd")):
-                continue
-            if type(item) is not expected or (isinstance(item, int) and item < 0):
-                raise self.fail(key, f"{name!r} must be {_WORDS[expected]}, not {item!r}")
+        if not all(_fits(name, item) for name, item in value.items()):
+            raise self.misfit(key, value)
         for name in ("provider", "model", "calls"):
             if name not in value:
                 raise self.fail(key, f"{name!r} is missing")
@@ -296,8 +308,19 @@ class _Reader:
             live=value.get("live", False),
             refused=value.get("refused", False),
         )
-        parts = self.parts(key, value.get("input_parts", {}))
+        kind = self._kinds.setdefault(kind, kind)
+        parts = self.parts(key, value["input_parts"]) if "input_parts" in value else InputParts()
         return Block(kind, value["calls"], value.get("retries", 0), Usage.from_dict(value), parts)
+
+    def misfit(self, key: str, value: dict[str, Any]) -> BaselineError:
+        """The first fault of a block that has one."""
+        self.keys(value, {*_BLOCK_FIELDS, "input_parts"}, key)
+        name = next(
+            name for name in _BLOCK_FIELDS if name in value and not _fits(name, value[name])
+        )
+        return self.fail(
+            key, f"{name!r} must be {_WORDS[_BLOCK_FIELDS[name]]}, not {value[name]!r}"
+        )
 
     def parts(self, key: str, value: Any) -> InputParts:
         sizes = self.mapping(value, key)
@@ -306,6 +329,14 @@ class _Reader:
             if type(size) is not int or size < 0:
                 raise self.fail(key, f"{name!r} of input_parts must be {_WORDS[int]}, not {size!r}")
         return InputParts.from_dict(sizes)
+
+
+def _fits(name: str, item: Any) -> bool:
+    """Whether ``item`` is what a block may have under ``name``."""
+    expected = _BLOCK_FIELDS.get(name)
+    if type(item) is expected:
+        return not (isinstance(item, int) and item < 0)
+    return name == "input_parts" or (item is None and name in ("card", "cost_usd"))
 
 
 _WORDS = {str: "a string", bool: "true or false", int: "an integer of at least 0"}

@@ -6,6 +6,7 @@ the selection of the tests.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -32,21 +33,21 @@ def moved(changes: Mapping[str, tuple[Entry, Entry]], not_run: Mapping[str, Entr
         changes: baseline and now of the tests that ran, by key.
         not_run: baseline entries of tests that did not run.
     """
-    lost: dict[Delta, list[str]] = {}
+    lost: dict[Delta, deque[str]] = {}
     for key, entry in not_run.items():
         if entry.calls:
-            lost.setdefault(_delta(Entry(), entry), []).append(key)
+            lost.setdefault(_delta(Entry(), entry), deque()).append(key)
     # what this run lost for certain goes before what it did not look for
     for key, (before, now) in changes.items():
         if delta := _growth(now, before):
-            lost.setdefault(delta, []).insert(0, key)
+            lost.setdefault(delta, deque()).appendleft(key)
     found = []
     for key, (before, now) in changes.items():
         delta = _growth(before, now)
         if delta and (sources := lost.get(delta)):
             calls = sum(amount for *_, name, amount in delta if name == "calls")
             tokens = now.usage.total_tokens - before.usage.total_tokens
-            found.append(Moved(sources.pop(0), key, calls, tokens))
+            found.append(Moved(sources.popleft(), key, calls, tokens))
     return found
 
 

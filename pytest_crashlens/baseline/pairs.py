@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, localcontext
+from functools import reduce
 from itertools import zip_longest
+from operator import add
 
 from pytest_crashlens.baseline.entry import Block, Entry
-from pytest_crashlens.model.input_parts import InputParts
 from pytest_crashlens.model.money import EXACT
-from pytest_crashlens.model.usage import Usage, total
+from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.pricing.card import Cost, RateCard, cost
 
 Pair = tuple[list[Block], list[Block]]
@@ -48,16 +50,10 @@ def pairs(before: Entry, now: Entry) -> list[Pair]:
 
 def summed(blocks: Sequence[Block]) -> Block:
     """All of ``blocks`` as one, of the kind that most of the calls are."""
-    parts = InputParts()
-    for block in blocks:
-        parts += block.input_parts
-    return Block(
-        max(blocks, key=lambda block: block.calls).kind,
-        sum(block.calls for block in blocks),
-        sum(block.retries for block in blocks),
-        total(block.usage for block in blocks),
-        parts,
-    )
+    if len(blocks) == 1:
+        return blocks[0]
+    largest = max(blocks, key=lambda block: block.calls)
+    return replace(reduce(add, blocks), kind=largest.kind)
 
 
 def model_text(old: Block, new: Block) -> str:

@@ -38,6 +38,8 @@ class TestRecord:
     setup)."""
     torn_down: bool = False
     """Whether the teardown of the last attempt went well, so that its calls are all there."""
+    at: dict[str, list[Call]] = field(default_factory=dict)
+    """By worker its attempt: with xdist's ``--dist each`` all of them run the test, at once."""
 
     __test__ = False
 
@@ -56,19 +58,25 @@ class TestRecord:
         yield from self.earlier_teardowns
         yield from self.teardown
 
-    def begin(self) -> None:
+    def resume(self, worker: str) -> None:
+        """Make the attempt of ``worker`` the last one: the next words are about it."""
+        mine = self.at.get(worker)
+        if mine is not None and mine is not self.attempts[-1]:
+            self.attempts = [*(one for one in self.attempts if one is not mine), mine]
+
+    def begin(self, worker: str) -> None:
         """Start another attempt."""
-        self.attempts.append([])
+        self.at[worker] = []
+        self.attempts.append(self.at[worker])
         self.earlier_teardowns += self.teardown
         self.teardown, self.torn_down = [], False
-        if self.outcome == "passed" and not self.again:
-            self.runs.clear()  # it is somebody else who runs it again
-            self.silent_runs = 0
+        self._forget_runs()
         if not self.runs:
             self.uncaptured, self.refused = {}, []
 
     def end(self, outcome: str, *, again: bool) -> None:
         """Note how the attempt's test function ended, and whether another run follows."""
+        self._forget_runs()
         self.outcome = outcome
         if outcome == "passed":
             self.again = again
@@ -76,6 +84,11 @@ class TestRecord:
                 self.silent_runs += 1  # its answers are cached: that is not what a run costs
             else:
                 self.runs.append(tuple(self.attempts[-1]))
+
+    def _forget_runs(self) -> None:
+        if self.outcome == "passed" and not self.again:
+            self.runs.clear()  # it is somebody else who runs it again
+            self.silent_runs = 0
 
 
 class Ledger:
@@ -101,8 +114,10 @@ class Ledger:
     def add(self, nodeid: str, when: str, phase: PhaseUsage | None) -> TestRecord:
         """Take in what the report of one phase carries (None: it carried nothing)."""
         record = self.tests.setdefault(nodeid, TestRecord(nodeid))
+        worker = phase.worker if phase else ""
         if when == "setup" or not record.attempts:
-            record.begin()
+            record.begin(worker)
+        record.resume(worker)
         if phase is not None:
             record.settings = phase.settings or record.settings
             (record.teardown if when == "teardown" else record.attempts[-1]).extend(phase.calls)

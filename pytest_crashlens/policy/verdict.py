@@ -82,6 +82,8 @@ CostOf = Callable[[Sequence[Call]], Cost]
 def against_baseline(comparison: Comparison, limits: Limits) -> list[Finding]:
     """Findings of the relative gate, and the states in which it cannot speak."""
     before, now = comparison.before, comparison.now
+    if comparison.identical:
+        return []
     if comparison.vanished:
         return [
             Finding(

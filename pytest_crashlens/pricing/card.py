@@ -116,13 +116,14 @@ class RateCard:
     free: bool = False
     context_not_priced: bool = False
     """The price list does not know ``tier``: these are the standard rates, the cost is partial."""
+    id: str = field(init=False, repr=False, compare=False)
+    """Twelve hex digits of what is charged; not of where that was read."""
 
     def __post_init__(self) -> None:
         check_rate_names(self.rates, f"{self.provider}/{self.model}")
+        object.__setattr__(self, "id", self._id())  # once: every call asks for it
 
-    @property
-    def id(self) -> str:
-        """Twelve hex digits of what is charged; not of where that was read."""
+    def _id(self) -> str:
         content = {
             "provider": self.provider,
             "model": self.model,
