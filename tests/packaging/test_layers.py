@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "pytest_crashlens"
 FLOW = (
     {"errors", "model"},
     {"capture", "pricing", "providers", "recordings", "tasks", "tokens"},
-    {"baseline", "children", "detect"},
+    {"baseline", "children", "detect", "spend"},
     {"policy"},
     {"report", "scan"},
     {"notify"},
@@ -37,6 +37,7 @@ PYTEST_ROOMS = (
     "last_run",
     "marker",
     "measure",
+    "spending",
     "results",
     "judge",
     "notifying",
