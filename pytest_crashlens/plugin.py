@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 MARKER = (
     "crashlens(*, max_cost=..., max_total_tokens=..., max_input_tokens=..., "
     "max_output_tokens=..., max_calls=..., max_retries=..., max_increase=..., min_increase=..., "
-    "task=..., key=..., ignore=...): limits and labels for the LLM calls of a test; "
-    "of several markers the closest wins, key by key."
+    "on_exceed=..., task=..., tags=..., key=..., ignore=...): limits and labels for the LLM calls "
+    "of a test; of several markers the closest wins, key by key; tags add up."
 )
 NEEDS_CRASHLENS = {
     "crashlens_config": "--crashlens-config",
