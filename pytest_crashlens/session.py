@@ -18,6 +18,7 @@ from pytest_crashlens import (
     measure,
     notifying,
     repeats,
+    spending,
     xdist,
 )
 from pytest_crashlens.baseline.file import DEFAULT_NAME, Baseline, load
@@ -68,21 +69,23 @@ def register(config: pytest.Config) -> None:
             raise pytest.UsageError(str(error)) from None
         plugins.register(arbiter, judge.NAME)
         notifying.register(config, arbiter, files.policies)
+        spending.share(config, files.policies)
         plugins.register(xdist.XdistBridge(arbiter), xdist.NAME)
         plugins.register(repeats.RepeatedReports(settings.live.select), repeats.REPORTS)
         if config.getoption("dist", "no") != "no":
             return  # the controller of a distributed run: its workers measure
     plugins.register(collection.Collection(), collection.NAME)
-    again = None
-    if files is not None:
-        again, fault = _repeats(config, files)
+    again, fault = _repeats(config, files) if files else (None, fault)
     if again is not None:
         plugins.register(again, repeats.NAME)
-    measuring = Measure(config, files.policies if files else Config(), again)
+    policies = files.policies if files else spending.with_option(config, Config())
+    measuring = Measure(config, policies, again)
     if fault is not None:
         measuring.recorder.faults.append(fault)
     plugins.register(measuring.fixture_owners, fixture_owners.NAME)
     plugins.register(measuring, measure.NAME)
+    place = _names(config, policies, files.folder, files.baseline).place if files else str
+    spending.register(config, policies, measuring, place)
 
 
 def _settings(config: pytest.Config, files: _Files) -> JudgeSettings:
@@ -152,7 +155,7 @@ class _Files(NamedTuple):
 def _files(config: pytest.Config) -> _Files:
     folder = project_folder(config.rootpath, _started_for(config))
     path = find_config(folder, _path(config, "crashlens_config"))
-    policies = load_config(path) if path else Config()
+    policies = spending.with_option(config, load_config(path) if path else Config())
     named = _path(config, "crashlens_baseline")
     return _Files(folder, policies, named, named or _default_baseline(folder, policies))
 

@@ -31,12 +31,17 @@ _POOL = os.path.join("multiprocessing", "pool.py")  # noqa: PTH118 - the end of 
 
 def blocked(refusal: str) -> LiveCallBlocked:
     """The exception to raise here and now."""
+    return (_LiveCallBlockedInPool if in_a_pool() else LiveCallBlocked)(refusal)
+
+
+def in_a_pool() -> bool:
+    """Whether a worker of a ``multiprocessing`` pool is at work here and now."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename.endswith(_POOL):
-            return _LiveCallBlockedInPool(refusal)
+            return True
         frame = frame.f_back
-    return LiveCallBlocked(refusal)
+    return False
 
 
 def proxy_hosts() -> set[str]:

@@ -39,9 +39,17 @@ class _Reader(AttemptReader):
         request = args[0] if args else kwargs.get("request")
         if request is None:
             return None
-        return self.recorder.begin(
+        begun = self.recorder.begin(
             request.method, request.url, lambda: request.body or b"", _named(request.headers)
         )
+        if begun is not None:
+            try:
+                self.recorder.before_sending()
+            except BaseException as refusal:
+                self.leave(begun)
+                self.recorder.end(begun[0], "error", refusal)
+                raise
+        return begun
 
     def failed(self, sent: Begun, error: BaseException) -> None:
         if type(error).__name__ not in NOT_CONNECTED and isinstance(error, Exception):

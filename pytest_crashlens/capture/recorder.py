@@ -50,6 +50,11 @@ class Recorder:
         self.live_calls = live_calls
         self._clock = clock
         self._host_of = lru_cache(maxsize=1024)(_host_of)
+        self.on_begin: Callable[[Attempt, Owner], None] = lambda attempt, owner: None
+        """Called with every attempt that has begun."""
+        self.before_sending: Callable[[], None] = lambda: None
+        """For adapters with nothing below them: called before what is in flight is sent; may raise
+        a BaseException."""
         self._unanswered: dict[Attempt, Owner] = {}
         self._in_flight: ContextVar[Attempt | None] = ContextVar("crashlens_attempt", default=None)
         self._open = True
@@ -91,7 +96,13 @@ class Recorder:
             attempt.origin = origin.name
         owner.attempts.append(attempt)
         self._unanswered[attempt] = owner
+        self.on_begin(attempt, owner)
         return attempt, self._in_flight.set(attempt)
+
+    def in_flight(self) -> tuple[Attempt | None, Owner | None]:
+        """What this context is sending and has no answer yet, and whose it is."""
+        attempt = self._in_flight.get() if self._open else None
+        return attempt, None if attempt is None else self._unanswered.get(attempt)
 
     def call_site(self) -> str | None:
         """The line of the project that is at work here, or that handed the work to this thread."""

@@ -25,11 +25,12 @@ from pytest_crashlens.policy.model_names import ALL
 from pytest_crashlens.policy.noisy import Noise, Observed, judge_noise, shrank, with_noise
 from pytest_crashlens.policy.owners import CodeOwners
 from pytest_crashlens.policy.rule_findings import applies, by_rule, pattern_finding
+from pytest_crashlens.policy.spend_cap import session_findings
 from pytest_crashlens.policy.states import by_state, estimated_findings, incomplete_finding
 from pytest_crashlens.policy.task_types import by_path, labelled, not_enforced
 from pytest_crashlens.policy.verdict import Finding, Verdict, against_baseline, within_limits
 from pytest_crashlens.pricing.book import PriceBook, Unpriced
-from pytest_crashlens.pricing.card import Cost, RateCard
+from pytest_crashlens.pricing.card import Cost, RateCard, cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +153,7 @@ class Assessor:
             if len(every) > 1:
                 dearest = max(every, key=size)
                 worst = self.describe(key, nodeid, dearest, before).comparison or comparison
-            relative = [] if worst.identical else against_baseline(worst, limits)
+            relative = against_baseline(worst, limits)
             if observed is not None:
                 noise = judge_noise(comparison, observed, limits)
                 relative = with_noise(relative, noise, comparison, observed, limits)
@@ -226,7 +227,8 @@ class Assessor:
         """The calls as the detectors want them, in the order in which they began."""
         seen = []
         for call in sorted(calls, key=lambda call: call.started):
-            today = self.cost_today([call])
+            card = self._card_today(call)
+            today = cost(card, call.usage)
             seen.append(
                 Seen(
                     call=call,
@@ -234,7 +236,7 @@ class Assessor:
                     started=call.started,
                     finished=call.finished,
                     usd=today.usd if today.status == "priced" else None,
-                    card=self._card_today(call),
+                    card=card,
                 )
             )
         return seen
@@ -253,8 +255,7 @@ class Assessor:
         findings += incomplete_finding(self._config, incomplete)
         findings += (finding for label in labels for finding in label.findings)
         findings += self._uncaptured(uncaptured, expected=False)
-        limits = self._config.session.limits
-        findings += within_limits(calls, limits, self.cost_today, where="this session")
+        findings += session_findings(self._config.session, calls, self.cost_today)
         findings = [*self._by_state(findings)]
         for rule in self._config.rules:
             findings += by_rule(rule, calls, self.cost_today, by_state=self._by_state, session=True)

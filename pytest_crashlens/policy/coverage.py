@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pytest_crashlens.capture.spend_guard import SPEND_CAP
 from pytest_crashlens.policy.config import Severity
 from pytest_crashlens.policy.verdict import Finding
 
@@ -46,4 +47,7 @@ def stale_finding(number: int, *, blocks: bool) -> Finding:
 
 def refused_findings(refusals: Iterable[str]) -> list[Finding]:
     """One for each live call that was refused, also where the test swallowed the refusal."""
-    return [Finding(kind="live_call", text=text) for text in refusals]
+    return [
+        Finding(kind="spend_cap" if text.startswith(SPEND_CAP) else "live_call", text=text)
+        for text in refusals
+    ]

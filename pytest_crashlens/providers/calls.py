@@ -70,6 +70,7 @@ _NEVER_SENT = frozenset(
         "gaierror",
         # what stands between a test and the network
         "LiveCallBlocked",  # ours
+        "SpendCapReached",  # likewise
         "AllMockedAssertionError",  # respx
         "CannotOverwriteExistingRequestException",  # vcrpy
         "NoMockAddress",  # requests-mock

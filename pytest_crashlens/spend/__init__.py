@@ -1,0 +1,1 @@
+"""What a run has spent while it runs, and which requests a spend cap refuses."""
