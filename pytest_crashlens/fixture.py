@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 
 from pytest_crashlens.capture.owners import Owner, Owners
 from pytest_crashlens.capture.sdk_objects import NoAnswer, exchange_of
-from pytest_crashlens.model.call import Call
+from pytest_crashlens.model.call import TASK_LABEL, Call
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.usage import Usage, total
 from pytest_crashlens.providers.calls import Count, read_calls
@@ -138,7 +139,15 @@ class CrashlensFixture:
         """Label the calls made inside with ``task``, for policies that name a ``task_type``.
 
         The label goes where contexts go: into coroutines and tasks, not into new threads.
+
+        Raises:
+            ValueError: ``task`` is no label such as ``summarization``.
         """
+        if not isinstance(task, str) or not re.fullmatch(TASK_LABEL, task):
+            raise ValueError(
+                f"crashlens.scope: expected a task such as 'summarization' (small letters, digits "
+                f"and _), got {task!r}"
+            )
         return self._scope(task)
 
 

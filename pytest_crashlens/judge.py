@@ -19,7 +19,7 @@ from pytest_crashlens.live_runs import LiveRuns
 from pytest_crashlens.measure import REST, measures_mocks
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.ledger import Ledger, TestRecord
-from pytest_crashlens.model.phase_usage import PhaseUsage
+from pytest_crashlens.model.phase_usage import PhaseUsage, fixture_node
 from pytest_crashlens.oddities import moved_usage, runs_without_calls, uncaptured_hosts
 from pytest_crashlens.policy.anchor import Anchored
 from pytest_crashlens.policy.assess import Assessment, Assessor
@@ -121,7 +121,7 @@ class Judge:
         phase = None if plain is None else PhaseUsage.from_dict(plain)
         if phase is not None:
             place = self._names.place(report.nodeid)
-            phase = replace(phase, calls=self._settings.assessor.labelled(place, phase.calls))
+            phase = self._labelled(phase, place)
         record = self._ledger.add(report.nodeid, when, phase)
         if when == "setup":
             self._failed_subtests.discard(report.nodeid)
@@ -181,7 +181,7 @@ class Judge:
         try:
             rest = session.config.stash.get(REST, None)
             if rest is not None:
-                self._ledger.add_rest(rest)
+                self._ledger.add_rest(self._labelled(rest))
             run = self.run = self._finish(ended=session.exitstatus in _ENDED)
         except Exception as fault:
             self._note_fault("the end of the run", fault)
@@ -191,7 +191,20 @@ class Judge:
 
     def add_rest(self, plain: Mapping[str, object]) -> None:
         """Take in what a worker saw after its last report."""
-        self._ledger.add_rest(PhaseUsage.from_dict(plain))
+        self._ledger.add_rest(self._labelled(PhaseUsage.from_dict(plain)))
+
+    def _labelled(self, phase: PhaseUsage, place: str = "") -> PhaseUsage:
+        """The phase, with what crashlens.yml says of its calls: tasks by path, names of models."""
+        labelled, names = self._settings.assessor.labelled, self._names
+        return replace(
+            phase,
+            calls=labelled(place, phase.calls),
+            fixtures={
+                key: labelled(names.place(fixture_node(key)), calls)
+                for key, calls in phase.fixtures.items()
+            },
+            late=labelled("", phase.late),
+        )
 
     def _finish(self, *, ended: bool) -> RunResult:
         settings = self._settings
@@ -276,7 +289,7 @@ class Judge:
         """Why the figures are not the whole run's."""
         assessor = self._settings.assessor
         if not assessor.tells_incomplete:
-            return ()
+            return tuple(self._incomplete) if self._unjudged else ()
         hosts = uncaptured_hosts(self._ledger, self._assessments)
         named = hosts if assessor.names_uncaptured else ()
         return (*self._incomplete, *named, *self._ledger.faults)

@@ -109,7 +109,8 @@ def _decide(
 
     if given.model is None:
         raise CannotSimulate("--policy needs the model of the call: give --model")
-    asked, source = _asked(given, baseline, prices)
+    _check_task(given.task, config)
+    asked, source = _asked(given, config, baseline, prices)
     found = simulate(policy, asked, prices.card_of, by_state=partial(by_state, config))
     lines = found.sentences(given.calls_per_month or config.volume.calls_per_month)
     if source:
@@ -128,10 +129,14 @@ def _decide(
 
 
 def _asked(
-    given: argparse.Namespace, baseline: tuple[str, Baseline] | None, prices: Prices
+    given: argparse.Namespace,
+    config: Config,
+    baseline: tuple[str, Baseline] | None,
+    prices: Prices,
 ) -> tuple[Asked, str | None]:
     """The call, and where its token counts come from if they were not given."""
     from pytest_crashlens.cli.simulate_prices import blocks_of
+    from pytest_crashlens.policy.aliases import aliases_of
     from pytest_crashlens.policy.repricing import mean_usage
     from pytest_crashlens.policy.simulation import Asked
 
@@ -155,8 +160,22 @@ def _asked(
         input_tokens=counts[0],
         output_tokens=counts[1],
         retries=given.retries or 0,
+        aliases=aliases_of(config.prices, provider, model),
     )
     return asked, source
+
+
+def _check_task(task: str | None, config: Config) -> None:
+    """A misspelt task is no task of any rule, and would pass."""
+    from pytest_crashlens.tasks.cues import TASKS
+
+    named = (rule.task_type for rule in config.rules)
+    known = {*TASKS, *(one for one in named if one is not None)}
+    if task is None or task in known:
+        return
+    near = get_close_matches(task, known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+    raise CannotSimulate(f"--task {task}: no rule and nothing else knows such a task; {hint}")
 
 
 def _config(given: argparse.Namespace) -> tuple[Path | None, Config]:

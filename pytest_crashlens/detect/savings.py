@@ -168,10 +168,14 @@ def _advice(calls: Sequence[Seen], best: _Shared) -> Detection:
 
 
 def output_caps(calls: Sequence[Seen]) -> Iterator[Detection]:
-    """Places that set no cap on the output, or one far above all that was ever answered."""
+    """Places that set no cap on the output, or one far above all that was ever answered.
+
+    Nothing is said of calls whose request was not seen.
+    """
     places: dict[tuple[str | None, str, bool], list[Seen]] = defaultdict(list)
     for one in calls:
-        if one.succeeded and one.call.usage.output_tokens:
+        asked = one.shape.count or one.call.max_output_tokens is not None
+        if asked and one.succeeded and one.call.usage.output_tokens:
             key = one.call.call_site, model_of(one), one.call.max_output_tokens is None
             places[key].append(one)
     for (_, model, uncapped), group in places.items():

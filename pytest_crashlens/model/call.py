@@ -30,6 +30,8 @@ class Call:
     host: str = ""
     model_requested: str | None = None
     model_returned: str | None = None
+    aliases: tuple[str, ...] = ()
+    """What else the model is called: what it stands for, by ``prices:`` of crashlens.yml."""
     usage: Usage = field(default_factory=Usage)
     usage_source: UsageSource = "none"
     input_parts: InputParts = field(default_factory=InputParts)
@@ -97,7 +99,7 @@ class Call:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in ("usage", "input_parts", "shape"):
             plain[name] = plain[name].to_dict()
-        return plain | {"task_cues": list(self.task_cues)}
+        return plain | {name: list(plain[name]) for name in _LISTS}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -106,5 +108,9 @@ class Call:
         known["usage"] = Usage.from_dict(plain.get("usage", {}))
         known["input_parts"] = InputParts.from_dict(plain.get("input_parts", {}))
         known["shape"] = RequestShape.from_dict(plain.get("shape", {}))
-        known["task_cues"] = tuple(plain.get("task_cues", ()))
+        known |= {name: tuple(plain.get(name, ())) for name in _LISTS}
         return cls(**known)
+
+
+_LISTS = ("aliases", "task_cues")
+"""Fields that hold names."""

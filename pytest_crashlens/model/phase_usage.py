@@ -90,5 +90,10 @@ _NAMES = (
 """Fields that hold names or sentences."""
 
 
+def fixture_node(key: str) -> str:
+    """``path::name`` of a key ``fixture:path::name #number``."""
+    return key.partition(":")[2].rpartition(SET_UP)[0]
+
+
 def _calls(plain: list[dict[str, Any]]) -> tuple[Call, ...]:
     return tuple(Call.from_dict(call) for call in plain)

@@ -17,11 +17,11 @@ from pytest_crashlens.detect.seen import Seen
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.ledger import size
 from pytest_crashlens.model.money import EXACT
+from pytest_crashlens.policy.aliases import aliases
 from pytest_crashlens.policy.config import Config, Rule
 from pytest_crashlens.policy.coverage import refused_findings, uncaptured_findings
 from pytest_crashlens.policy.labels import Labelled, LabelSum, label_sums
 from pytest_crashlens.policy.limits import Limits
-from pytest_crashlens.policy.model_names import ALL
 from pytest_crashlens.policy.noisy import Noise, Observed, judge_noise, shrank, with_noise
 from pytest_crashlens.policy.owners import CodeOwners
 from pytest_crashlens.policy.rule_findings import applies, by_rule, pattern_finding
@@ -93,13 +93,13 @@ class Assessor:
         self._updating = updating
         self._new_only = new_only
         self._frozen = _frozen_cards(baseline) if baseline else {}
-        self._retries_allowed = min(
+        self._max_retries = min(
             (
                 rule.max_retries
                 for rule in config.rules
-                if rule.max_retries is not None and rule.model_scope in (None, (ALL,))
+                if rule.max_retries is not None and rule.is_unconditional
             ),
-            default=RETRIES_ALLOWED,
+            default=None,
         )
 
     def cost_today(self, calls: Sequence[Call]) -> Cost:
@@ -135,12 +135,12 @@ class Assessor:
                 hold for all of them, and what noise cannot explain is judged by the dearest.
         """
         before = self._baseline.entries.get(key) if self._baseline else None
-        assessment = self.describe(key, nodeid, calls, before)
+        limits = self._config.limits_for(place, marker)
+        assessment = self.describe(key, nodeid, calls, before, limits)
         if observed is not None:
             now = replace(assessment.now, runs=observed.runs)
             assessment = replace(assessment, now=now, observed=observed)
         comparison = assessment.comparison
-        limits = self._config.limits_for(place, marker)
         absolute = refused_findings(refused)
         absolute += self._uncaptured(uncaptured, expected=before is not None and before.calls > 0)
         absolute += estimated_findings(self._config, calls)
@@ -167,8 +167,9 @@ class Assessor:
             if self._config.detectors[one.kind] == "error"
         ]
         for rule in self._config.rules:
-            compared = None if accepting else comparison
-            absolute += _once(self._by_rule(rule, run, compared) for run in every)
+            found = _once(self._by_rule(rule, run, comparison) for run in every)
+            absolute += (finding for finding in found if finding.kind == "policy")
+            relative += (finding for finding in found if finding.kind != "policy")
         if accepting:
             shrunk = comparison is not None and shrank(
                 against_baseline(comparison.reversed(), limits), assessment.noise
@@ -182,7 +183,12 @@ class Assessor:
         return replace(assessment, verdict=Verdict((*relative, *absolute)))
 
     def describe(
-        self, key: str, nodeid: str, calls: Sequence[Call], before: Entry | None = None
+        self,
+        key: str,
+        nodeid: str,
+        calls: Sequence[Call],
+        before: Entry | None = None,
+        limits: Limits | None = None,
     ) -> Assessment:
         """Price the calls, and compare them with ``before`` where given, judging nothing."""
         now, cards = entry_of(calls, partial(self._card_frozen, before))
@@ -201,7 +207,7 @@ class Assessor:
             today=self.cost_today(calls),
             comparison=comparison,
             cards=cards,
-            detections=self._detections(calls),
+            detections=self._detections(calls, limits.max_retries if limits else None),
         )
 
     def _by_rule(
@@ -219,8 +225,9 @@ class Assessor:
     def _by_state(self, findings: Iterable[Finding]) -> Iterable[Finding]:
         return by_state(self._config, findings)
 
-    def _detections(self, calls: Sequence[Call]) -> tuple[Detection, ...]:
-        found = detect(self._seen(calls), retries_allowed=self._retries_allowed)
+    def _detections(self, calls: Sequence[Call], max_retries: int | None) -> tuple[Detection, ...]:
+        given = [one for one in (max_retries, self._max_retries) if one is not None]
+        found = detect(self._seen(calls), retries_allowed=min(given, default=RETRIES_ALLOWED))
         return tuple(one for one in found if self._config.detectors[one.kind] != "ignore")
 
     def _seen(self, calls: Sequence[Call]) -> list[Seen]:
@@ -262,8 +269,15 @@ class Assessor:
         return Verdict(tuple(findings))
 
     def labelled(self, place: str, calls: Iterable[Call]) -> tuple[Call, ...]:
-        """The calls of the test at ``place``, with the task that its path gives them."""
-        return labelled(calls, by_path(self._config, place))
+        """The calls of the test at ``place``, with what crashlens.yml says of them.
+
+        That is the task by its path, and what deployments stand for.
+        """
+        calls = labelled(calls, by_path(self._config, place))
+        prices = [one for one in self._config.prices if one.same_as is not None]
+        if not prices:
+            return calls
+        return tuple(replace(call, aliases=aliases(self._config.prices, call)) for call in calls)
 
     def label_sums(
         self, tests: Iterable[Labelled], owners: CodeOwners | None

@@ -104,6 +104,13 @@ class Rule:
         """The channel that is told of a breach."""
         return self.alert_channel if NOTIFY in self.actions else None
 
+    @property
+    def is_unconditional(self) -> bool:
+        """Whether it holds each call of every test against its limits."""
+        asked = (self.task_type, self.input_tokens_max)
+        everywhere = self.model_scope is None or ALL in self.model_scope
+        return everywhere and asked == (None, None) and self.per in (None, "call")
+
     def per_of(self, limit: str) -> Per:
         """What ``limit`` (its key in crashlens.yml) is held against."""
         if limit == "disallowed_models":

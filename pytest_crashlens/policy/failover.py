@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pytest_crashlens.detect.seen import Seen, model_of
+from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.policy.config import Rule
 from pytest_crashlens.policy.verdict import Finding
@@ -14,18 +15,23 @@ _NOTIONAL = Usage(input_tokens=1_000, output_tokens=1_000)
 """By which prices are compared where nothing was used."""
 
 
-def failover_findings(rule: Rule, calls: Sequence[Seen]) -> Iterator[Finding]:
+def failover_findings(
+    rule: Rule, calls: Sequence[Seen], applies: Callable[[Call], bool]
+) -> Iterator[Finding]:
     """One for each request that did not go to a cheaper model when it was due.
 
     Args:
         rule: one with ``fallback_after``.
-        calls: those of a test that it is about, in the order in which they began.
+        calls: of a test, in the order in which they began.
+        applies: whether the rule is about a call; any other may be where one went on.
     """
     allowed = rule.fallback_after
     if allowed is None:
         return
     failures: dict[tuple[str, str], int] = {}
     for place, one in enumerate(calls):
+        if not applies(one.call):
+            continue
         request = one.shape.conversation or one.call.fingerprint, model_of(one)
         before = failures.get(request, 0)
         failed = one.call.retries + one.failed

@@ -10,6 +10,7 @@ from pytest_crashlens.policy.config import Budget, Config
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.owners import CodeOwners
 from pytest_crashlens.policy.paths import matches_key
+from pytest_crashlens.policy.states import by_state
 from pytest_crashlens.policy.verdict import CostOf, Finding, within_limits
 from pytest_crashlens.pricing.card import Cost
 
@@ -57,9 +58,9 @@ def label_sums(
     budgets = config.budgets
     known = {budget.tag for budget in budgets}
     tags = dict.fromkeys(tag for test in tests for tag in test.tags if tag not in known)
-    sums = [_sum(budget, tests, owners, cost_of) for budget in budgets]
+    sums = [_sum(config, budget, tests, owners, cost_of) for budget in budgets]
     free = (Budget(tag=tag, limits=Limits()) for tag in sorted(tags))
-    return (*sums, *(replace(_sum(one, tests, None, cost_of), limits=None) for one in free))
+    return (*sums, *(replace(_sum(config, one, tests, None, cost_of), limits=None) for one in free))
 
 
 def unmatched(sums: Iterable[LabelSum]) -> Iterator[str]:
@@ -70,12 +71,16 @@ def unmatched(sums: Iterable[LabelSum]) -> Iterator[str]:
 
 
 def _sum(
-    budget: Budget, tests: Sequence[Labelled], owners: CodeOwners | None, cost_of: CostOf
+    config: Config,
+    budget: Budget,
+    tests: Sequence[Labelled],
+    owners: CodeOwners | None,
+    cost_of: CostOf,
 ) -> LabelSum:
     mine = [test for test in tests if _has(budget, test, owners)]
     calls = tuple(call for test in mine for call in test.calls)
     where = f"budget of {budget.label}"
-    found = within_limits(calls, budget.limits, cost_of, where=where)
+    found = by_state(config, within_limits(calls, budget.limits, cost_of, where=where))
     return LabelSum(
         label=budget.label,
         tests=sum(test.is_test for test in mine),
@@ -83,7 +88,12 @@ def _sum(
         cost=cost_of(calls),
         limits=budget.limits,
         findings=tuple(
-            replace(one, kind="budget", channel=budget.notifies, blocks=budget.blocks)
+            replace(
+                one,
+                kind="budget",
+                channel=budget.notifies,
+                blocks=one.blocks and budget.blocks,
+            )
             for one in found
         ),
     )

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal, Self, cast, get_args
 
 from pytest_crashlens.errors import ConfigError
+from pytest_crashlens.model.call import TASK_LABEL
 from pytest_crashlens.model.money import plain_usd
 from pytest_crashlens.policy.document import Items, Node, Problems, Scalar, Section
 from pytest_crashlens.policy.field import Field
@@ -19,7 +20,7 @@ ON_EXCEED: tuple[OnExceed, ...] = get_args(OnExceed)
 Metric = Literal["cost", "input_tokens", "output_tokens", "calls"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
-TASK = r"[a-z][a-z0-9_]*"
+TASK = TASK_LABEL
 """What a task type looks like."""
 TAG = r"[A-Za-z0-9][\w.:/-]{0,79}"
 """What a tag of a test looks like."""

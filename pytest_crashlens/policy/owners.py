@@ -1,13 +1,14 @@
 """Who owns which file, by the repository's CODEOWNERS.
 
-Source: https://docs.github.com/articles/about-code-owners (patterns as in .gitignore, the last
-match holds, no ``!`` and no ``[ ]``); GitLab's ``[Section]`` lines are read as headings.
+Source: https://docs.github.com/articles/about-code-owners. Patterns are those of .gitignore, but
+``docs/*`` has no files of folders within; the last match holds; no ``!`` and no ``[ ]``. GitLab's
+``[Section]`` lines are read as headings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pytest_crashlens.errors import ConfigError
 
@@ -58,9 +59,22 @@ def read_code_owners(project: Path) -> CodeOwners | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{found}: error: cannot be read: {error}") from None
     rules = [
-        (GitIgnoreSpec.from_lines([pattern]).match_file, owners) for pattern, owners in _rules(text)
+        (_matcher(GitIgnoreSpec.from_lines([pattern]).match_file, pattern), owners)
+        for pattern, owners in _rules(text)
     ]
     return CodeOwners(rules, "" if root == project else f"{project.relative_to(root).as_posix()}/")
+
+
+def _matcher(matches: Callable[[str], bool], pattern: str) -> Callable[[str], bool]:
+    """``docs/*`` names the files in that folder; to git it names the folders in it, too."""
+    if not pattern.endswith("/*"):
+        return matches
+
+    def itself(path: str) -> bool:
+        folders = (parent.as_posix() for parent in PurePosixPath(path).parents)
+        return matches(path) and not any(matches(folder) for folder in folders if folder != ".")
+
+    return itself
 
 
 def _rules(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:

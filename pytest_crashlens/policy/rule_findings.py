@@ -43,6 +43,9 @@ def by_rule(
 ) -> list[Finding]:
     """Findings of one rule over the calls of one test, or over those of the whole session.
 
+    Those against the baseline keep their kind, as an update may accept them; all others are of
+    kind ``policy``.
+
     Args:
         rule: the rule.
         calls: of the test or the session; the rule is held against those it is about.
@@ -56,15 +59,15 @@ def by_rule(
     if not matching:
         return []
     findings: list[Finding] = []
+    relative: list[Finding] = []
     task = task_words(rule, matching)
     if session:
         findings += _sums(matching, _limits_per(rule, "session"), cost_of, f"this session{task}")
     else:
         findings += [_disallowed(rule, call, banned) for call, banned in _banned(rule, matching)]
         if seen is not None and (rule.disallowed_patterns or rule.fallback_after is not None):
-            looked_at = seen(matching)
-            findings += _patterns(rule, looked_at)
-            findings += failover_findings(rule, looked_at)
+            findings += _patterns(rule, seen(matching))
+            findings += failover_findings(rule, seen(calls), lambda call: applies(rule, call))
         for call in matching:
             where = f"one call to {call.model or 'an unnamed model'}{task_words(rule, [call])}"
             findings += within_limits([call], _limits_per(rule, "call"), cost_of, where=where)
@@ -72,16 +75,11 @@ def by_rule(
         if comparison is not None and rule.limits.max_increase is not None:
             own = replace(rule.limits.over(DEFAULT_LIMITS), max_increase=rule.limits.max_increase)
             compared, of = in_scope(rule, matching, comparison)
-            findings += [replace(f, text=f.text + of) for f in against_baseline(compared, own)]
+            relative = [replace(f, text=f.text + of) for f in against_baseline(compared, own)]
+    absolute = [replace(f, kind="policy") for f in by_state(findings)]
     return [
-        replace(
-            f,
-            kind="policy",
-            policy=rule.policy,
-            channel=rule.notifies,
-            blocks=f.blocks and rule.blocks,
-        )
-        for f in by_state(findings)
+        replace(f, policy=rule.policy, channel=rule.notifies, blocks=f.blocks and rule.blocks)
+        for f in (*by_state(relative), *absolute)
     ]
 
 

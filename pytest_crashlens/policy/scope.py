@@ -44,4 +44,4 @@ def in_scope(
 def call_names(call: Call) -> Sequence[str | None]:
     """Every name of the call's model that a policy may use."""
     models = (call.model_requested, call.model_returned)
-    return (*models, *(f"{call.provider}/{model}" for model in models if model))
+    return (*models, *(f"{call.provider}/{model}" for model in models if model), *call.aliases)

@@ -46,6 +46,8 @@ class Asked:
     input_tokens: int | None = None
     output_tokens: int | None = None
     retries: int = 0
+    aliases: tuple[str, ...] = ()
+    """What else the model is called."""
 
     @property
     def call(self) -> Call:
@@ -55,6 +57,7 @@ class Asked:
             endpoint="chat",
             model_requested=self.model,
             model_returned=self.model,
+            aliases=self.aliases,
             usage=Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens),
             usage_source="provider",
             attempts=self.retries + 1,
@@ -197,6 +200,12 @@ def simulate(
     notes: list[str] = []
     decided = 0
     applying = [rule for rule in policy.rules if applies(rule, asked.call)]
+    if asked.task is None:
+        undecided += [
+            f"rule {rule.number} is about {rule.task_type}: give --task"
+            for rule in policy.rules
+            if rule.task_type and applies(rule, replace(asked.call, task=rule.task_type))
+        ]
     for rule in applying:
         findings = [
             finding

@@ -1,6 +1,6 @@
 """What a crashlens.yml names that is not there: folders, owners, models, prices.
 
-For ``crashlens validate``, which may read files and load the price list; all of it is advice.
+For ``crashlens validate``, which may read files and load the price list; most of it is advice.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def _owners(config: Config, project: Path) -> Iterator[Remark]:
     for at, owner in named.items():
         path = f"budgets[{at}].owner"
         if owners is None:
-            yield Remark(path, "there is no CODEOWNERS file: nothing has an owner; add one")
+            text = "there is no CODEOWNERS file: nothing has an owner, and no run begins; add one"
+            yield Remark(path, text, "error")
         elif owner not in owners.everyone:
             near = get_close_matches(owner, owners.everyone, n=1)
             hint = f"did you mean {near[0]}?" if near else "add it there, or correct it"

@@ -38,7 +38,8 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     for finding in run.session.findings:
         if finding.kind == "stale":
             continue  # told with the baseline, with its names
-        lines.append((f"session: {sentence(finding)}", "bad" if finding.blocks else "warn"))
+        whole = f"session: {sentence(finding)}"
+        lines.append((whole, "bad") if finding.blocks else (f"note: {whole}", "warn"))
     lines += _notes(run)
     lines += observation_lines(run, verbosity, width)
     if run.late:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pytest_crashlens.judge import Judge
 from tests.integration.conftest import Project
 from tests.integration.planned import plan, states, write_client, write_tests
 
@@ -104,7 +105,8 @@ budgets:
     assert result.ret == 1
     result.assert_outcomes(passed=3)
     found = [line for line in result.outlines if line.startswith("session: ")]
-    assert len(found) == 3
+    assert len(found) == 2
+    result.stdout.fnmatch_lines(["note: session: calls of budget of owner @acme/search over*"])
     assert "total tokens of budget of tag checkout over the limit (2,000 > 1,999)" in found[0]
     result = project.run("tests/search/test_a.py")
     assert result.ret == 0, "what was not run spends nothing"
@@ -205,8 +207,8 @@ def test_fine():
 """,
     )
     settings = (
-        "version: 1\nbaseline: off\npolicies:\n  - enforce: fail-over\n"
-        "    rules: [{fallback_after: %d, suggest_fallback: gpt-4o-mini, disallowed_models: [o1]}]\n"
+        "version: 1\nbaseline: off\npolicies:\n  - enforce: fail-over\n    rules:\n"
+        "      - {fallback_after: %d, suggest_fallback: gpt-4o-mini, disallowed_models: [o1]}\n"
     )
     project.write("crashlens.yml", settings % 2)
     result = project.run("--crashlens-report=json:out.json")
@@ -217,7 +219,137 @@ def test_fine():
     }
     assert "no other model was asked" in texts["test_gives_up"][0]
     assert "gpt-4o, asked next, is not cheaper" in texts["test_dearer"][0]
+    scoped = settings.replace("fallback_after", "model_scope: [gpt-4o], fallback_after")
+    scoped = scoped.replace("[o1]", "[gpt-4o-2024-01-01]")
+    project.write("crashlens.yml", scoped % 2)
+    assert states(project.run()) == {"test_gives_up"}, "where it goes on need not be in scope"
     project.write("crashlens.yml", settings % 1)
     assert states(project.run()) == {
         *("test_same_again", "test_gives_up", "test_cheaper", "test_dearer")
     }
+
+
+def test_severities_hold_for_budgets_too(project: Project) -> None:
+    plan(project, one={"model": "gpt-9", "input_tokens": 10})
+    project.write(
+        "test_it.py",
+        "import pytest\n\n\n@pytest.mark.crashlens(tags='a')\ndef test_it(spend):\n"
+        "    spend('one')\n",
+    )
+    settings = 'version: 1\nbaseline: off\nunpriced: %s\nbudgets: [{tag: a, max_cost: "1"}]\n'
+    for severity, code, told in (("error", 1, True), ("warn", 0, True), ("ignore", 0, False)):
+        project.write("crashlens.yml", settings % severity)
+        result = project.run()
+        assert result.ret == code, severity
+        assert any("cannot be checked" in line for line in result.outlines) == told
+
+
+def test_a_relative_limit_of_a_policy_is_accepted_as_any_other(project: Project) -> None:
+    write_tests(project, test_a=1_000)
+    rule = "{max_increase: '5%%', model_scope: [all]%s}"
+    settings = "version: 1\npolicies: [{enforce: tight, rules: [" + rule + "]}]\n"
+    project.write("crashlens.yml", settings % "")
+    project.update()
+    plan(project, test_a=1_080)
+    result = project.run()
+    assert states(result) == {"test_a"}
+    result.stdout.fnmatch_lines(["*  to accept: pytest --crashlens-update-baseline test_it.py*"])
+    result.stdout.no_fnmatch_line("*are not moved by an update*")
+    result = project.update()
+    result.stdout.fnmatch_lines(["  accepted: test_it.py::test_a: policy 'tight': *"])
+    assert project.run().ret == 0
+    plan(project, test_a=1_500)
+    project.write("crashlens.yml", settings % ", max_input_tokens: 1400")
+    result = project.run("--crashlens-update-baseline")
+    assert states(result) == {"test_a"}, "an absolute limit is not"
+
+
+def test_names_of_deployments_hide_no_model(project: Project) -> None:
+    write_tests(project, test_a={"provider": "azure", "model": "prod", "input_tokens": 10})
+    project.write(
+        "crashlens.yml",
+        "version: 1\nbaseline: off\nprices: {azure/prod: {same_as: openai/gpt-4}}\n"
+        "policies: [{enforce: no-gpt-4, rules: [{disallowed_models: [gpt-4]}]}]\n",
+    )
+    result = project.run()
+    assert states(result) == {"test_a"}
+    result.stdout.fnmatch_lines(["*policy 'no-gpt-4': prod is disallowed*"])
+
+
+def test_tasks_by_path_reach_fixtures(project: Project) -> None:
+    plan(project)
+    write_client(project)
+    project.write(
+        "test_it.py",
+        """
+import llm
+import pytest
+
+@pytest.fixture(scope="module")
+def asked():
+    llm.call(5)
+
+def test_a(asked):
+    pass
+""",
+    )
+    project.write(
+        "crashlens.yml",
+        "version: 1\nbaseline: off\ntasks: [{match: test_it.py, task: summarization}]\n"
+        "policies:\n  - enforce: tight\n"
+        "    rules: [{task_type: summarization, disallowed_models: [gpt-4o-mini]}]\n",
+    )
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["fixture:test_it.py::asked * gpt-4o-mini* is disallowed*"])
+
+
+def test_a_scope_must_be_a_task(project: Project) -> None:
+    plan(project, one=1)
+    project.write(
+        "test_it.py",
+        "import pytest\n\n\n@pytest.mark.parametrize('task', ['Summarization', '', None])\n"
+        "def test_it(crashlens, task):\n"
+        "    with pytest.raises(ValueError, match='expected a task such as'):\n"
+        "        crashlens.scope(task)\n",
+    )
+    project.run().assert_outcomes(passed=3)
+
+
+def test_how_many_retries_are_a_storm(project: Project) -> None:
+    write_tests(project, test_a={"input_tokens": 1, "attempts": 6})
+    for limits, failed in (
+        ("{max_retries: 5}", set()),
+        ("{max_calls: 9}", {"test_a"}),
+    ):
+        project.write(
+            "crashlens.yml",
+            f"version: 1\nbaseline: off\nlimits: {limits}\ndetectors: {{retry_storm: error}}\n"
+            "policies: [{enforce: x, rules: [{task_type: summarization, max_retries: 0}]}]\n",
+        )
+        assert states(project.run()) == failed
+
+
+def test_nothing_is_said_of_a_request_that_was_not_seen(project: Project) -> None:
+    write_tests(project, test_a={"input_tokens": 10, "output_tokens": 10})
+    project.write(
+        "crashlens.yml",
+        "version: 1\nbaseline: off\nlimits: {max_calls: 9}\ndetectors: {no_output_cap: error}\n",
+    )
+    assert project.run().ret == 0
+
+
+def test_a_fault_of_ours_is_named_whatever_is_ignored(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no verdict")
+
+    monkeypatch.setattr(Judge, "_judge", broken)
+    write_tests(project, test_a=1)
+    project.write(
+        "crashlens.yml", "version: 1\nbaseline: off\nlimits: {max_calls: 9}\nincomplete: ignore\n"
+    )
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["incomplete: judging of test_it.py::test_a: * no verdict"])

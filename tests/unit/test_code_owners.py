@@ -15,6 +15,7 @@ FILE = """
 tests/**/test_slow.py slow@acme.example
 docs\\ old/           @writers
 /nobody/
+/lib/*               @libs
 
 [Section]
 ^[Optional][2] @acme/section
@@ -37,6 +38,8 @@ def write(root: Path, text: str = FILE, place: str = ".github/CODEOWNERS") -> No
         ("tests/a/b/test_slow.py", ("slow@acme.example",)),
         ("docs old/a.md", ("@writers",)),
         ("nobody/test_a.py", ()),
+        ("lib/a.txt", ("@libs",)),
+        ("lib/deep/a.txt", ("@acme/all",)),
     ],
 )
 def test_the_last_pattern_that_matches_names_the_owners(

@@ -254,9 +254,16 @@ def test_the_decision_is_that_of_a_run(
     assert [(one.rule.policy, one.finding.metric) for one in found.violations] == [
         (finding.policy, finding.metric) for finding in findings
     ]
-    assert not found.undecided
+    assert (not found.undecided) or task is None
     violated = [line for line in found.sentences() if " violated" in line]
     assert len(violated) == len({one.sentence() for one in found.violations})
+
+
+def test_a_rule_for_a_task_needs_one_to_be_evaluated() -> None:
+    overkill = rule(task_type="summarization", disallowed_models=("large",), max_retries=None)
+    found = decide([overkill], asked("large", input_tokens=1, output_tokens=1))
+    assert found.undecided == ("rule 1 is about summarization: give --task",)
+    assert not decide([overkill], asked("small", task="coding")).undecided
 
 
 def priced(cards: dict[str, RateCard]) -> CostOf:
