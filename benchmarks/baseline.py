@@ -65,10 +65,10 @@ def calls_of(number: int, *, grown: bool) -> list[Call]:
     calls = []
     for turn in range(1 + number % 3):
         provider, model = MODELS[(number + turn) % len(MODELS)]
-        tokens = 800 + number % 700 + 100 * turn
+        tokens = 800 + number * 37 % 6007 + 100 * turn  # hardly two tests use the same
         usage = Usage(
             input_tokens=tokens * 5 // 4 if grown else tokens,
-            output_tokens=60 + number % 90,
+            output_tokens=60 + number % 907,
             cache_read_tokens=tokens // 2 if number % 4 == 0 else None,
         )
         call = Call(

@@ -11,6 +11,8 @@ from pytest_crashlens.policy.paths import matches_key
 from pytest_crashlens.tasks.infer import BLOCKING, UNKNOWN
 
 HOW = "label them (the marker's task=, crashlens.scope(...), or tasks: in crashlens.yml)"
+CUES_TOLD = 2
+"""Cues that are named beside an inferred task."""
 
 
 def task_of(call: Call) -> str | None:
@@ -25,7 +27,7 @@ def task_words(rule: Rule, calls: Iterable[Call]) -> str:
     if rule.task_type is None:
         return ""
     cues = dict.fromkeys(cue for call in calls if call.task is None for cue in call.task_cues)
-    inferred = f" (inferred: {', '.join(cues)})" if cues else ""
+    inferred = f" (inferred: {', '.join([*cues][:CUES_TOLD])})" if cues else ""
     return f" for {rule.task_type}{inferred}"
 
 

@@ -50,11 +50,11 @@ _PRIORITY: tuple[FindingKind, ...] = (
     "spend_cap",
     "uncaptured",
     "vanished",
-    "missing",
-    "refused",
     "policy",
     "limit",
     "budget",
+    "missing",
+    "refused",
     "increase",
     "unpriced",
     "unknown_usage",
@@ -167,7 +167,13 @@ def _said_in_words(findings: Sequence[Finding], first: str) -> list[str]:
         if finding.now is None or finding.kind in _IN_WORDS or finding.policy:
             note = "" if finding.blocks else "note: "
             site = f", at {finding.call_site}()" if finding.call_site else ""
-            lines.append(f"{note}{sentence(finding)}{site}")
+            lines += textwrap.wrap(
+                f"{note}{sentence(finding)}{site}",
+                78,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
     return lines
 
 
