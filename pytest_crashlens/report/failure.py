@@ -167,13 +167,7 @@ def _said_in_words(findings: Sequence[Finding], first: str) -> list[str]:
         if finding.now is None or finding.kind in _IN_WORDS or finding.policy:
             note = "" if finding.blocks else "note: "
             site = f", at {finding.call_site}()" if finding.call_site else ""
-            lines += textwrap.wrap(
-                f"{note}{sentence(finding)}{site}",
-                78,
-                subsequent_indent="  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+            lines += folded(f"{note}{sentence(finding)}{site}", 78)
     return lines
 
 
@@ -243,6 +237,13 @@ def why(assessment: Assessment, first: str = "") -> list[str]:
             f"{format_usd_change(change)} here; that is not counted"
         )
     return lines
+
+
+def folded(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width``, where its words allow."""
+    return textwrap.wrap(
+        text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _wrapped(share: str, text: str) -> list[str]:

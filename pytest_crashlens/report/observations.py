@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
 
 from pytest_crashlens.detect.detection import Detection, DetectionKind, added
 from pytest_crashlens.model.money import format_usd
+from pytest_crashlens.report.failure import folded
 from pytest_crashlens.report.run_result import RunResult
 
 SHOWN = 5
@@ -20,7 +20,7 @@ def observation_lines(run: RunResult, verbosity: int, width: int) -> Iterator[tu
     shown = worse if verbosity > 0 else worse[:SHOWN]
     for one in shown:
         role = "" if one.level == "info" else "warn"
-        for line in wrap(_headline(one), width, subsequent_indent="  ", break_long_words=False):
+        for line in folded(_headline(one), width):
             yield line, role
         yield f"  {_place(one)}", ""
     if len(worse) > len(shown):

@@ -9,7 +9,7 @@ from pytest_crashlens.baseline.causes import percent_change
 from pytest_crashlens.model.money import format_usd, format_usd_change
 from pytest_crashlens.policy.verdict import COST_METRICS
 from pytest_crashlens.pricing.card import Cost
-from pytest_crashlens.report.failure import as_table, failure_lines, headline, sentence
+from pytest_crashlens.report.failure import as_table, failure_lines, folded, headline, sentence
 from pytest_crashlens.report.observations import observation_lines
 from pytest_crashlens.report.run_result import Result, RunResult, Totals, call_sites
 
@@ -52,7 +52,7 @@ def summary(run: RunResult, verbosity: int, width: int = 80) -> list[Line]:
     lines += _mocked_lines(run)
     lines += _baseline_lines(run, verbosity)
     lines += [(f"incomplete: {reason}", "warn") for reason in run.incomplete]
-    lines += [(notice, "") for notice in run.notices]
+    lines += [(line, "") for notice in run.notices for line in folded(notice, width)]
     nothing = not (lines or run.spent.calls or run.simulated.calls or run.results)
     if nothing and run.baseline.mode == "compared":
         return []  # as in the baseline: nothing to say
