@@ -29,11 +29,13 @@ of the prompt files in the folders under updates:, and compares them with
 crashlens-prompts.json beside crashlens.yml.
 
 A comment "# crashlens: ignore" on the first or last line of what is found
-silences it."""
+silences it; in the first five lines of a file that cannot be read as Python it
+silences that."""
 EPILOG = """\
 exit codes:
   0  nothing breaks a policy that blocks (warnings allowed)
-  1  something does, or a prompt has grown over its limit
+  1  something does, a file cannot be read as Python, a prompt has grown over its
+     limit or cannot be counted; or, with --strict, there are warnings
   2  no crashlens.yml, or it has errors; a path is not there; nothing to scan
 """
 
@@ -66,6 +68,7 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="write the tokens of all prompt files to crashlens-prompts.json",
     )
+    parser.add_argument("--strict", action="store_true", help="warnings are problems too")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,8 @@ def _scan(given: argparse.Namespace) -> int:
         say_json(_plain(path, chosen, scanned, prompts))
     else:
         _say(chosen, scanned, prompts)
-    return 1 if _errors(scanned, prompts) else 0
+    failed = _errors(scanned, prompts) or (given.strict and _warnings(scanned, prompts))
+    return 1 if failed else 0
 
 
 def _config_path(explicit: Path | None) -> Path:
@@ -171,11 +175,15 @@ def _errors(scanned: Scanned, prompts: _Prompts) -> int:
     )
 
 
+def _warnings(scanned: Scanned, prompts: _Prompts) -> int:
+    findings = len(scanned.findings) + len(prompts.findings) - _errors(scanned, prompts)
+    return findings + len(scanned.useless) + len(prompts.missing)
+
+
 def _say(chosen: Chosen, scanned: Scanned, prompts: _Prompts) -> None:
     lines = [
         *((finding.file, finding.place.line, finding.render()) for finding in scanned.findings),
         *((note.file, note.line, note.render()) for note in scanned.useless),
-        *((note.file, note.line, note.render()) for note in scanned.unreadable),
     ]
     for _, _, line in sorted(lines, key=lambda each: each[:2]):
         say(printable(line))
@@ -187,25 +195,23 @@ def _say(chosen: Chosen, scanned: Scanned, prompts: _Prompts) -> None:
 
 def _summary(chosen: Chosen, scanned: Scanned, prompts: _Prompts) -> list[str]:
     errors = _errors(scanned, prompts)
-    warnings = len(scanned.findings) + len(prompts.findings) - errors
-    warnings += len(scanned.useless) + len(scanned.unreadable)
+    warnings = _warnings(scanned, prompts)
     parts = [f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"]
     if scanned.silenced:
         parts.append(f"{len(scanned.silenced):,} silenced by # crashlens: ignore")
+    if scanned.unclear_caps:
+        parts.append(f"{plural(scanned.unclear_caps, 'call')} with a cap that is not known here")
     if chosen.tests:
         parts.append(f"{plural(chosen.tests, 'file')} of tests passed over")
     files = plural(scanned.files, "file")
     if prompts.files:
         files += f", {plural(prompts.files, 'prompt')}"
-    lines = [f"there is no folder of prompts {shown(folder)}" for folder in prompts.missing]
+    lines = [
+        f"warning: there is no folder of prompts {shown(folder)}" for folder in prompts.missing
+    ]
     lines.append(f"{files}: {'; '.join(parts)}")
     if prompts.updated is not None:
         lines.append(f"{shown(prompts.path)}: {'written' if prompts.updated else 'unchanged'}")
-    elif prompts.files and not prompts.committed:
-        lines.append(
-            f"{prompts.path.name}: not there, so growth of prompts is not seen; write and commit "
-            "it: crashlens scan --update-prompts"
-        )
     return lines
 
 
@@ -216,10 +222,11 @@ def _plain(path: Path, chosen: Chosen, scanned: Scanned, prompts: _Prompts) -> d
         "files": scanned.files,
         "test_files_passed_over": chosen.tests,
         "errors": _errors(scanned, prompts),
+        "warnings": _warnings(scanned, prompts),
+        "calls_with_unknown_cap": scanned.unclear_caps,
         "findings": [_finding(finding) for finding in scanned.findings],
         "silenced": [_finding(finding) for finding in scanned.silenced],
         "useless_silences": [asdict(note) for note in scanned.useless],
-        "unreadable": [asdict(note) for note in scanned.unreadable],
         "prompts": {
             "file": prompts.path.name,
             "committed": prompts.committed,

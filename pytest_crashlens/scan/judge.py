@@ -12,7 +12,7 @@ from pytest_crashlens.policy.model_names import ALL, first_match, is_glob, match
 from pytest_crashlens.policy.paths import matches_key
 from pytest_crashlens.scan.facts import Facts, ModelCall, ModelText, Place, RetrySetting
 
-Kind = Literal["model", "output_cap", "retries"]
+Kind = Literal["model", "output_cap", "retries", "unreadable"]
 
 _ID = re.compile(r"[\w.:/@+-]+", re.ASCII)
 """What a model's id is made of: prose is none."""
@@ -75,6 +75,22 @@ def judge(file: str, facts: Facts, config: Config) -> list[Finding]:
     told = {each.place for each in found if each.kind == "output_cap"}
     found += [_advice(file, call) for call in facts.calls if _is_advice(call, told)]
     return sorted(found, key=lambda each: (each.place.line, each.place.column, not each.blocks))
+
+
+def unclear_caps(file: str, facts: Facts, config: Config) -> int:
+    """How many calls have a cap that the source does not tell, while a rule limits it."""
+    task = task_of(file, config)
+    limits = [
+        rule
+        for rule in config.rules
+        if rule.max_output_tokens is not None and task in (None, rule.task_type or task)
+    ]
+    return sum(
+        call.cap != "missing"
+        and call.cap_tokens is None
+        and any(_in_scope(call.model, rule, ()) is not None for rule in limits)
+        for call in facts.calls
+    )
 
 
 def task_of(file: str, config: Config) -> str | None:

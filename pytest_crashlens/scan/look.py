@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_crashlens.scan.arguments import complete, held
 from pytest_crashlens.scan.facts import Cap, Facts, ModelCall, ModelText, Place, RetrySetting
 from pytest_crashlens.scan.names import Names, Scope, constant, resolved
 from pytest_crashlens.scan.retries import Setting, assigned, decorated, settings
@@ -105,7 +106,7 @@ class _Look:
             return
         yield from ((child, inner) for child in node.body)
         for decorator in node.decorator_list:
-            self._settings += [(found, node) for found in decorated(decorator, self._names)]
+            self._settings += [(found, node) for found in decorated(decorator, self._names, outer)]
             yield decorator, replace(at, repeats=node)
 
     def _assignment(
@@ -122,20 +123,23 @@ class _Look:
             yield node.value, replace(at, use=use)
 
     def _call(self, node: ast.Call, at: _At) -> Iterator[tuple[ast.AST, _At]]:
-        path = self._names.path(node.func)
-        shape = shape_of(path, node, self._packages)
-        model = self._model(node, shape, at.scope)
+        made = complete(node, self._names, at.scope)
+        path = self._names.path(made.func)
+        shape = shape_of(path, made, self._packages)
+        model = self._model(made, shape, at.scope)
         if shape is not None:
-            call = self._model_call(node, path, shape, model, at.scope)
+            call = self._model_call(made, path, shape, model, at.scope)
             self.facts.calls.append(call)
             for function in at.inside:
                 self._calls.setdefault(function, []).append(call)
         around = at.repeats or (at.inside[-1] if at.inside else None)
-        for setting in settings(node, path, shape, self._names, at.scope):
+        for setting in settings(made, path, shape, self._names, at.scope):
             models = (model,) if setting.models is None else setting.models
             self._settings.append((replace(setting, models=models), around))
         yield node.func, at
-        for position, value in enumerate(node.args):
+        if made.func is not node.func:
+            yield made.func, at
+        for position, value in enumerate(made.args):
             yield value, replace(at, use=use_at(path, position))
         for keyword in node.keywords:
             use = use_under(path, keyword.arg) if keyword.arg else USED
@@ -153,7 +157,7 @@ class _Look:
     def _model_call(
         self, node: ast.Call, path: tuple[str, ...], shape: Shape, model: str | None, scope: Scope
     ) -> ModelCall:
-        cap, tokens = self._cap(node, shape, scope)
+        cap, tokens = self._cap(node.keywords, shape, scope)
         if cap == "missing" and shape.capped:
             cap = "unknown"
         length = max(len(shape.end), 1) if not shape.begin else 2
@@ -166,31 +170,28 @@ class _Look:
             cap_tokens=tokens,
         )
 
-    def _cap(self, node: ast.Call, shape: Shape, scope: Scope) -> tuple[Cap, int | None]:
+    def _cap(
+        self, keywords: Sequence[ast.keyword], shape: Shape, scope: Scope
+    ) -> tuple[Cap, int | None]:
         """The cap that a call, a mapping or an object of settings states."""
         unclear = False
-        for keyword in node.keywords:
+        for keyword in keywords:
             if keyword.arg is None:
                 unclear = True
+            elif _is_nothing(keyword.value, scope):
+                continue
             elif keyword.arg in shape.caps:
-                if not _is_nothing(keyword.value, scope):
-                    return "stated", self._names.whole(keyword.value, scope)
+                return "stated", self._names.whole(keyword.value, scope)
             elif keyword.arg in shape.inside:
-                held = resolved(keyword.value, scope)
-                if isinstance(held, ast.Dict):
-                    for key, value in zip(held.keys, held.values, strict=True):
-                        name = self._names.text(key, scope) if key else None
-                        if name in shape.caps and not _is_nothing(value, scope):
-                            return "stated", self._names.whole(value, scope)
-                        unclear = unclear or name is None
-                elif isinstance(held, ast.Call):
-                    # the arguments of an object of settings are named as the call's would be
-                    cap, tokens = self._cap(held, replace(shape, inside=()), scope)
-                    if cap == "stated":
-                        return cap, tokens
-                    unclear = unclear or cap == "unknown"
-                elif not _is_nothing(keyword.value, scope):
+                inner = held(keyword.value, self._names, scope)
+                if inner is None:
                     unclear = True
+                    continue
+                # the content of settings is named as the call's arguments would be
+                cap, tokens = self._cap(inner, replace(shape, inside=()), scope)
+                if cap == "stated":
+                    return cap, tokens
+                unclear = unclear or cap == "unknown"
         return ("unknown" if unclear else "missing"), None
 
     def _text(self, node: ast.expr, value: object, use: Use | None) -> None:
@@ -227,6 +228,8 @@ class _Look:
                     sure=sure,
                 )
             )
+        # settings of one mapping may be spread into several calls
+        self.facts.retries = list(dict.fromkeys(self.facts.retries))
 
 
 def _is_nothing(node: ast.expr, scope: Scope) -> bool:

@@ -11,6 +11,10 @@ SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 MAX_FOLDS = 8
 """Steps from a name to its value, and operators in a constant: beyond that it is no constant."""
+MAX_PARTS = 100
+"""Of a path: calls chained by the thousand have no root that matters."""
+_CHANGING = frozenset({"update", "setdefault", "pop", "popitem", "clear", "__setitem__"})
+"""Methods of mappings that change them."""
 _PASSED_THROUGH = frozenset({"with_raw_response", "with_streaming_response", "aio"})
 """Attributes of SDK clients that change the form of the answer and not the call."""
 
@@ -48,11 +52,14 @@ class Names:
 
     imports: dict[str, str] = field(default_factory=dict)
     """By local name: the full one."""
+    changed: frozenset[str] = frozenset()
+    """Names whose value is changed in its place: what it was set to does not tell what it is."""
 
     @classmethod
     def of(cls, tree: ast.Module) -> Names:
-        """The imports in ``tree``, wherever they stand."""
+        """The imports and changes in ``tree``, wherever they stand."""
         imports: dict[str, str] = {}
+        changed: set[str] = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -61,13 +68,15 @@ class Names:
             elif isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     imports[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
-        return cls(imports)
+            elif name := _changed(node):
+                changed.add(name)
+        return cls(imports, frozenset(changed))
 
     def path(self, function: ast.expr) -> tuple[str, ...]:
         """``client.chat.completions.create`` in parts, imports resolved; ``()`` for a call."""
         parts: list[str] = []
         node = function
-        while True:
+        while len(parts) < MAX_PARTS:
             if isinstance(node, ast.Attribute):
                 if node.attr not in _PASSED_THROUGH:
                     parts.append(node.attr)
@@ -83,6 +92,14 @@ class Names:
                 parts.append("()")
                 break
         return tuple(reversed(parts))
+
+    def unchanged(self, node: ast.expr | None, scope: Scope) -> ast.expr | None:
+        """As :func:`resolved`; None also where what a name stands for is changed in its place."""
+        for _ in range(MAX_FOLDS):
+            if not isinstance(node, ast.Name):
+                return node
+            node = None if node.id in self.changed else scope.value(node.id)
+        return None
 
     def text(self, node: ast.expr | None, scope: Scope) -> str | None:
         """The string that ``node`` is, where that is clear."""
@@ -120,6 +137,24 @@ def resolved(node: ast.expr | None, scope: Scope) -> ast.expr | None:
             return node
         node = scope.value(node.id)
     return None
+
+
+def _changed(node: ast.AST) -> str | None:
+    """The name whose value ``node`` changes."""
+    if not isinstance(node, ast.Subscript | ast.Attribute) or not isinstance(node.value, ast.Name):
+        return None
+    by_method = isinstance(node, ast.Attribute) and node.attr in _CHANGING
+    return node.value.id if by_method or not isinstance(node.ctx, ast.Load) else None
+
+
+def origin(node: ast.expr, scope: Scope) -> ast.expr:
+    """``node``, or what it stands for, as far back as that is clear."""
+    for _ in range(MAX_FOLDS):
+        value = scope.value(node.id) if isinstance(node, ast.Name) else None
+        if value is None:
+            break
+        node = value
+    return node
 
 
 def _computed(left: int, operator: ast.operator, right: int) -> int | None:

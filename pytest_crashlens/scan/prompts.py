@@ -24,8 +24,15 @@ _MODEL = "gpt-4o"
 """Its own encoding is that one."""
 LARGEST = 5_000_000
 """Bytes of a file that are counted."""
+_ENDLESS = 1 << 62
+"""More tokens than any limit allows."""
 
-PromptKind = Literal["increase", "limit", "missing", "basis_changed", "gone", "unreadable"]
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+"""How texts in UTF-16 and UTF-32 begin: their null bytes are no sign of pixels."""
+
+PromptKind = Literal[
+    "increase", "limit", "missing", "basis_changed", "gone", "unreadable", "no_figures"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +68,8 @@ class Counted:
     """By path from the project's root."""
     unreadable: Mapping[str, str]
     """Why, for files that cannot be counted."""
+    no_texts: frozenset[str] = frozenset()
+    """Those of them that hold no text, as images."""
 
     @property
     def figures(self) -> Figures:
@@ -89,6 +98,7 @@ def count(files: Mapping[str, Path]) -> Counted:
     """
     tokens: dict[str, int] = {}
     unreadable: dict[str, str] = {}
+    no_texts: set[str] = set()
     counter = TokenCounter.load() if files else None
     if counter is not None and counter.text("x", _MODEL).source != "tokenizer":
         raise CrashlensError(
@@ -99,19 +109,24 @@ def count(files: Mapping[str, Path]) -> Counted:
         try:
             with file.open("rb") as opened:
                 data = opened.read(LARGEST + 1)
-            text = data.decode("utf-8-sig")
         except OSError as error:
             unreadable[name] = f"cannot be read: {error.strerror or error}"
+            continue
+        if b"\0" in data and not data.startswith(_WIDE):
+            unreadable[name] = "is no text"
+            no_texts.add(name)
+            continue
+        if len(data) > LARGEST:
+            unreadable[name] = f"is larger than {LARGEST // 1_000_000} MB"
+            continue
+        try:
+            text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
             unreadable[name] = "is no UTF-8 text"
-        else:
-            if len(data) > LARGEST:
-                unreadable[name] = f"is larger than {LARGEST // 1_000_000} MB"
-            elif "\0" in text:
-                unreadable[name] = "is no text"
-            elif counter is not None:
-                tokens[name] = counter.text(text, _MODEL).tokens
-    return Counted(tokens=tokens, unreadable=unreadable)
+            continue
+        if counter is not None:
+            tokens[name] = counter.text(text, _MODEL).tokens
+    return Counted(tokens=tokens, unreadable=unreadable, no_texts=frozenset(no_texts))
 
 
 def judge_prompts(
@@ -119,28 +134,51 @@ def judge_prompts(
 ) -> list[PromptFinding]:
     """What is wrong with the prompts; ``committed``: None where there are no figures yet.
 
-    ``updating``: the figures of now become the committed ones, so only limits can be broken.
+    ``updating``: the figures of now become the committed ones, so only limits can be broken, and
+    texts remain for which there is no figure.
     """
     found: list[PromptFinding] = []
+    if committed is None and not updating and (counted.tokens or counted.unreadable):
+        found.append(_NO_FIGURES)
     for name, tokens in counted.tokens.items():
         found += _limits(name, tokens, config)
         if committed is not None and not updating:
             found += _change(name, tokens, committed.get(name), config)
     for name, why in counted.unreadable.items():
-        was = committed is not None and name in committed
+        had = committed is not None and name in committed and not updating
+        wanted = committed is not None or updating
+        if name in counted.no_texts:
+            limited, wanted = False, False
+        else:
+            limited = _is_limited(name, config)
+        text = f"{why}; its tokens are not counted"
         found.append(
             PromptFinding(
                 file=name,
                 kind="unreadable",
-                text=f"{why}; its tokens are not counted",
+                text=f"{text}, and its input is limited" if limited else text,
                 fix="save it as UTF-8 text, or keep it elsewhere",
-                blocks=was and not updating,
+                blocks=had or limited or (wanted and config.severity("missing") == "error"),
             )
         )
     gone = set(committed or {}) - set(counted.tokens) - set(counted.unreadable)
     if not updating and config.severity("stale") != "ignore":
         found += [_gone(name, config.severity("stale")) for name in gone]
     return sorted(found, key=lambda each: (each.file, not each.blocks, each.kind))
+
+
+_NO_FIGURES = PromptFinding(
+    file=NAME,
+    kind="no_figures",
+    text="not there, so growth of prompts is not seen",
+    fix="write and commit it: crashlens scan --update-prompts",
+    blocks=False,
+)
+
+
+def _is_limited(name: str, config: Config) -> bool:
+    """Whether it is an error when the file is too large for a limit."""
+    return any(each.blocks for each in _limits(name, _ENDLESS, config))
 
 
 def _limits(name: str, tokens: int, config: Config) -> Iterable[PromptFinding]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from pytest_crashlens.scan.names import Names, Scope, resolved
+from pytest_crashlens.scan.arguments import complete
+from pytest_crashlens.scan.names import Names, Scope, origin, resolved
 from pytest_crashlens.scan.shapes import CLIENTS, Shape
+from pytest_crashlens.scan.uses import words_of
 
 _SDK_NAMES = ("max_retries", "num_retries")
+_OF_MODULES = frozenset({("litellm", "num_retries"), ("openai", "max_retries")})
+"""Attributes that hold for all calls."""
+_CLIENT_WORDS = frozenset({"client", "llm", "chat", "openai", "anthropic", "groq", "together"})
+_RETRYING = frozenset({"Retrying", "AsyncRetrying"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,9 @@ def settings(
     elif last == "stop_after_attempt" and root == "tenacity":
         value = node.args[0] if node.args else _argument(node, "max_attempt_number")
         yield from _one(node, value, f"{last}({{}})", 1, names, scope)
+    elif last in _RETRYING and root == "tenacity":
+        if not node.args and _is_endless(node, ("stop",), names, scope):
+            yield Setting(node=node, text=f"{last} without an end", retries=None, sure=False)
     elif last in ("on_exception", "on_predicate") and root == "backoff":
         yield from _named(node, ("max_tries",), 1, names, scope, sure=False)
     elif last == "Retry" and root in ("urllib3", "requests"):
@@ -56,31 +65,52 @@ def settings(
                     yield from _one(value, value, f"{name}: {{}}", first, names, scope)
 
 
-def decorated(decorator: ast.expr, names: Names) -> Iterator[Setting]:
+def decorated(decorator: ast.expr, names: Names, scope: Scope) -> Iterator[Setting]:
     """A decorator that repeats without end."""
-    call = decorator if isinstance(decorator, ast.Call) else None
+    call = complete(decorator, names, scope) if isinstance(decorator, ast.Call) else None
     path = names.path(call.func if call else decorator)
-    given = {keyword.arg for keyword in call.keywords} if call else set()
     if path in (("tenacity", "retry"), ("tenacity", "retry", "retry")):
-        stops = {"stop", None}
+        stops: tuple[str, ...] = ("stop",)
         if call and call.args:  # ``retry(function)``, or arguments in an order that we do not know
             return
     elif path[:1] == ("backoff",) and path[-1] in ("on_exception", "on_predicate") and call:
-        stops = {"max_tries", "max_time", "giveup", None}
+        stops = ("max_tries", "max_time", "giveup")
     else:
         return
-    if not given & stops:
+    if call is None or _is_endless(call, stops, names, scope):
         yield Setting(node=decorator, text=f"{path[-1]} without an end", retries=None, sure=False)
 
 
 def assigned(
     target: ast.expr, value: ast.expr | None, names: Names, scope: Scope
 ) -> Iterator[Setting]:
-    """``litellm.num_retries = 5``."""
-    if isinstance(target, ast.Attribute) and names.path(target) == ("litellm", "num_retries"):
-        retries = names.whole(value, scope)
-        if retries is not None:
-            yield Setting(node=target, text=f"litellm.num_retries = {retries}", retries=retries)
+    """``litellm.num_retries = 5``, ``client.max_retries = 5``."""
+    if not isinstance(target, ast.Attribute) or target.attr not in _SDK_NAMES:
+        return
+    retries = names.whole(value, scope)
+    path = names.path(target)
+    made = resolved(target.value, scope)
+    sure = path in _OF_MODULES or (
+        isinstance(made, ast.Call) and names.path(made.func)[-1] in CLIENTS
+    )
+    if retries is None or not (sure or words_of(path[-2]) & _CLIENT_WORDS):
+        return
+    written = ".".join(part for part in path if part != "()")
+    yield Setting(node=target, text=f"{written} = {retries}", retries=retries, sure=sure)
+
+
+def _is_endless(call: ast.Call, stops: Collection[str], names: Names, scope: Scope) -> bool:
+    """Whether none of the arguments ``stops`` ends it."""
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            return False
+        if keyword.arg in stops:
+            value = origin(keyword.value, scope)
+            nothing = isinstance(value, ast.Constant) and value.value is None
+            path = names.path(value)
+            if not nothing and (path[0], path[-1]) != ("tenacity", "stop_never"):
+                return False
+    return True
 
 
 def _named(

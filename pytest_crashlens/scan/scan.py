@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from pytest_crashlens.policy.config import Config
-from pytest_crashlens.scan.judge import Finding, judge
+from pytest_crashlens.scan.facts import Place
+from pytest_crashlens.scan.judge import Finding, judge, unclear_caps
 from pytest_crashlens.scan.look import look
-from pytest_crashlens.scan.source import Unreadable, parse, read
+from pytest_crashlens.scan.source import Unreadable, is_silenced, parse, read
 
 SILENT = "# crashlens: ignore"
 
@@ -37,7 +38,13 @@ class Scanned:
     silenced: tuple[Finding, ...] = ()
     useless: tuple[Note, ...] = ()
     """Comments that silence nothing."""
-    unreadable: tuple[Note, ...] = ()
+    unclear_caps: int = 0
+    """Calls whose output cap is limited and not known."""
+
+    @property
+    def unreadable(self) -> tuple[Finding, ...]:
+        """Those of the findings that are about files of which nothing was scanned."""
+        return tuple(finding for finding in self.findings if finding.kind == "unreadable")
 
 
 def scan(files: Sequence[Path], config: Config, *, root: Path, here: Path) -> Scanned:
@@ -48,21 +55,31 @@ def scan(files: Sequence[Path], config: Config, *, root: Path, here: Path) -> Sc
         findings=tuple(finding for each in every for finding in each.findings),
         silenced=tuple(finding for each in every for finding in each.silenced),
         useless=tuple(note for each in every for note in each.useless),
-        unreadable=tuple(note for each in every for note in each.unreadable),
+        unclear_caps=sum(each.unclear_caps for each in every),
     )
 
 
 def _scan_file(file: Path, config: Config, root: Path, here: Path) -> Scanned:
     shown = posix(file, here)
     try:
-        return scan_text(read(file), posix(file, root), config, shown=shown)
+        data = read(file)
     except Unreadable as error:
-        return _not_scanned(shown, error)
+        return _not_scanned(shown, error, silenced=False)
+    return scan_text(data, posix(file, root), config, shown=shown)
 
 
-def _not_scanned(shown: str, error: Unreadable) -> Scanned:
-    note = Note(file=shown, line=error.line, text=f"{error}; it was not scanned")
-    return Scanned(files=1, unreadable=(note,))
+def _not_scanned(shown: str, error: Unreadable, *, silenced: bool) -> Scanned:
+    finding = Finding(
+        file=shown,
+        place=Place(line=error.line, column=1, end_line=error.line),
+        kind="unreadable",
+        text=f"{error}; it was not scanned",
+        fix=f"mend it, or pass it over: {SILENT} in its first lines",
+        blocks=True,  # it may hold anything
+    )
+    if silenced:
+        return Scanned(files=1, silenced=(finding,))
+    return Scanned(files=1, findings=(finding,))
 
 
 def scan_text(data: bytes, name: str, config: Config, *, shown: str) -> Scanned:
@@ -70,8 +87,9 @@ def scan_text(data: bytes, name: str, config: Config, *, shown: str) -> Scanned:
     try:
         source = parse(data)
     except Unreadable as error:
-        return _not_scanned(shown, error)
-    findings = judge(name, look(source.tree), config)
+        return _not_scanned(shown, error, silenced=is_silenced(data))
+    facts = look(source.tree)
+    findings = judge(name, facts, config)
     kept: list[Finding] = []
     silenced: list[Finding] = []
     used: set[int] = set()
@@ -83,7 +101,13 @@ def scan_text(data: bytes, name: str, config: Config, *, shown: str) -> Scanned:
         Note(file=shown, line=line, text=f"{SILENT} silences nothing here; remove it")
         for line in sorted(source.silences - used)
     )
-    return Scanned(files=1, findings=tuple(kept), silenced=tuple(silenced), useless=tuple(useless))
+    return Scanned(
+        files=1,
+        findings=tuple(kept),
+        silenced=tuple(silenced),
+        useless=tuple(useless),
+        unclear_caps=unclear_caps(name, facts, config),
+    )
 
 
 def posix(path: Path, start: Path) -> str:

@@ -13,14 +13,28 @@ _MODEL_WORDS = frozenset(
 _OTHER_WORDS = frozenset(
     {
         *("disallowed", "banned", "blocked", "forbidden", "denied", "excluded", "unsupported"),
-        *("deprecated", "retired", "price", "prices", "pricing", "cost", "costs", "rate", "rates"),
-        *("encoding", "tokenizer", "tokenizers", "prefix", "prefixes", "alias", "aliases"),
-        *("window", "windows", "limits", "pattern", "regex", "help", "description", "title"),
-        *("documentation", "docs", "match", "example", "examples", "equals", "starts", "ends"),
-        "contains",
+        *("deprecated", "retired", "encoding", "tokenizer", "tokenizers", "prefix", "prefixes"),
+        *("pattern", "regex", "help", "description", "title", "documentation", "docs", "match"),
+        *("equals", "starts", "ends", "contains"),
     }
 )
 """Names with these are about models and are given none to use."""
+_DOUBTFUL_WORDS = frozenset(
+    {
+        *("price", "prices", "pricing", "cost", "costs", "rate", "rates", "alias", "aliases"),
+        *("window", "windows", "limits", "example", "examples"),
+    }
+)
+"""So are names with these, unless a word for a model is there too: ``low_cost_model``."""
+_ASKING_WORDS = frozenset(
+    {
+        *("price", "prices", "priced", "pricing", "cost", "costs", "rates", "tokens", "encoding"),
+        *("info", "is", "has", "supports", "supported", "describe", "lookup", "known", "check"),
+    }
+)
+"""Functions with these ask something about a model, as a rule."""
+_RAISED = ("Error", "Exception", "Warning")
+"""Ends of names of exceptions: their arguments are told."""
 
 _NOT_CALLED = frozenset(
     {
@@ -62,10 +76,17 @@ _DEFAULTS = frozenset({"default", "const", "fallback", "value"})
 
 def use_as(name: str) -> Use | None:
     """What is given to ``name``; None: no model that is called."""
-    words = {word.lower() for word in _WORDS.findall(name)}
-    if words & _OTHER_WORDS:
+    words = words_of(name)
+    named = bool(words & _MODEL_WORDS)
+    doubtful = bool(words & _DOUBTFUL_WORDS)
+    if words & _OTHER_WORDS or (doubtful and not named):
         return None
-    return Use(named=bool(words & _MODEL_WORDS))
+    return Use(named=named, sure=not doubtful)
+
+
+def words_of(name: str) -> set[str]:
+    """``low_cost_model``, ``lowCostModel`` in words."""
+    return {word.lower() for word in _WORDS.findall(name)}
 
 
 def use_at(path: tuple[str, ...], position: int) -> Use | None:
@@ -73,7 +94,7 @@ def use_at(path: tuple[str, ...], position: int) -> Use | None:
     function = path[-1] if path else ""
     if function in _SECOND_IS_USED:
         return USED if position == 1 else None
-    return None if function in _NOT_CALLED else USED
+    return _given_to(function, USED)
 
 
 def use_under(path: tuple[str, ...], keyword: str) -> Use | None:
@@ -81,9 +102,16 @@ def use_under(path: tuple[str, ...], keyword: str) -> Use | None:
     function = path[-1] if path else ""
     if keyword in _DEFAULTS:
         return USED
-    if function in _NOT_CALLED or keyword.lower() in _NO_MODEL:
+    if keyword.lower() in _NO_MODEL:
         return None
-    return _doubted(use_as(keyword))
+    return _given_to(function, _doubted(use_as(keyword)))
+
+
+def _given_to(function: str, use: Use | None) -> Use | None:
+    """``use`` of an argument of ``function``."""
+    if use is None or function in _NOT_CALLED or function.endswith(_RAISED):
+        return None
+    return use.unsure() if words_of(function) & _ASKING_WORDS else use
 
 
 def _doubted(use: Use | None) -> Use | None:

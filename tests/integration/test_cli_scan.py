@@ -64,12 +64,14 @@ def project(write):
 
 
 def test_what_the_source_says(project, crashlens):
+    project("prompts/a.md", "word")
+    crashlens("scan", "--update-prompts", code=1)
     shown = crashlens("scan", code=1)
     assert shown.startswith(FOUND)
-    assert "1 file: 2 errors, 1 warning\n" in shown
+    assert "1 file, 1 prompt: 2 errors, 1 warning\n" in shown
     plain = crashlens.json("scan", code=1)
     assert plain["config"] == "crashlens.yml"
-    assert (plain["files"], plain["errors"]) == (1, 2)
+    assert (plain["files"], plain["errors"], plain["warnings"]) == (1, 2, 1)
     first = plain["findings"][0]
     assert first == {
         "file": "app/chat.py",
@@ -100,18 +102,43 @@ def test_silenced_and_unreadable(project, crashlens):
     project("app/chat.py", 'MODEL = "gpt-4"  # crashlens: ignore\nx = 1  # crashlens: ignore\n')
     project("app/broken.py", "def (\n")
     project("tests/test_x.py", 'MODEL = "gpt-4"\n')
-    shown = crashlens("scan", code=0)
-    assert "app/broken.py:1:1: warning: is no Python: " in shown
+    shown = crashlens("scan", code=1)
+    assert "app/broken.py:1:1: error: is no Python: " in shown
     assert "app/chat.py:2:1: warning: # crashlens: ignore silences nothing here" in shown
-    assert "2 files: 0 errors, 2 warnings; 1 silenced by # crashlens: ignore; 1 file of tests" in (
+    assert "2 files: 1 error, 2 warnings; 1 silenced by # crashlens: ignore; 1 file of tests" in (
         shown
     )
-    plain = crashlens.json("scan")
+    plain = crashlens.json("scan", code=1)
     assert [each["line"] for each in plain["silenced"]] == [1]
     assert [each["line"] for each in plain["useless_silences"]] == [2]
-    assert [each["file"] for each in plain["unreadable"]] == ["app/broken.py"]
+    (broken,) = plain["findings"]
+    assert (broken["file"], broken["kind"]) == ("app/broken.py", "unreadable")
+    project("app/broken.py", "# crashlens: ignore: a template\ndef (\n")
+    assert "0 errors, 2 warnings; 2 silenced" in crashlens("scan", code=0)
     assert plain["test_files_passed_over"] == 1
     assert "test_x.py:1:9: error" in crashlens("scan", "tests", code=1)
+
+
+def test_strict(project, crashlens):
+    clean = project("app/chat.py", "x = 1\n")
+    project("prompts/a.md", "word")
+    crashlens("scan", "--update-prompts")
+    crashlens("scan", "--strict", code=0)
+    project("app/chat.py", APP.replace("=5", "=1").replace("gpt-4", "gpt-4o"))
+    assert "0 errors, 1 warning\n" in crashlens("scan", code=0)
+    assert "0 errors, 1 warning\n" in crashlens("scan", "--strict", code=1)
+    clean.write_text("x = 1  # crashlens: ignore\n")
+    crashlens("scan", "--strict", code=1)
+
+
+def test_caps_that_are_not_known(project, crashlens):
+    project(
+        "crashlens.yml", "version: 1\npolicies: [{enforce: x, rules: [{max_output_tokens: 9}]}]\n"
+    )
+    project("app/chat.py", "client.chat.completions.create(model=m, max_tokens=n)\n")
+    shown = crashlens("scan", "--strict")
+    assert "0 errors, 0 warnings; 1 call with a cap that is not known here\n" in shown
+    assert crashlens.json("scan")["calls_with_unknown_cap"] == 1
 
 
 def test_what_git_ignores_is_passed_over(project, crashlens, tmp_path):
@@ -175,11 +202,15 @@ def test_prompts(project, crashlens, tmp_path):
     project("prompts/deep/b.j2", "word " * 100)
     project("prompts/.hidden", "word")
     project("prompts/code.py", "x = 1\n")
-    project("prompts/pixels.png", "").write_bytes(b"\x89PNG\xff")
+    project("prompts/pixels.png", "").write_bytes(b"\x89PNG\0")
     shown = crashlens("scan")
-    assert "crashlens-prompts.json: not there" in shown
-    assert "prompts/pixels.png:1:1: warning: is no UTF-8 text" in shown
+    assert "crashlens-prompts.json:1:1: warning: not there, so growth of prompts is not" in shown
+    assert "prompts/pixels.png:1:1: warning: is no text" in shown
+    assert "2 files, 3 prompts: 0 errors, 2 warnings" in shown
     assert narrow(shown.replace("\n", " ")[-80:])
+    (tmp_path / "prompts/pixels.png").rename(tmp_path / "pixels.png")
+    assert "0 errors, 1 warning" in crashlens("scan", "--strict", code=1)
+    (tmp_path / "pixels.png").rename(tmp_path / "prompts/pixels.png")
 
     assert "crashlens-prompts.json: written" in crashlens("scan", "--update-prompts")
     path = tmp_path / "crashlens-prompts.json"
@@ -248,4 +279,16 @@ def test_the_whole_project_as_a_folder_of_prompts(project, crashlens, tmp_path):
 
 def test_a_missing_folder_of_prompts_is_told(project, crashlens):
     project("app/chat.py", "x = 1\n")
-    assert "there is no folder of prompts prompts\n" in crashlens("scan")
+    assert "warning: there is no folder of prompts prompts\n" in crashlens("scan")
+    assert "0 errors, 1 warning\n" in crashlens("scan", "--strict", code=1)
+
+
+def test_a_prompt_that_cannot_be_counted_is_no_prompt_in_order(project, crashlens, tmp_path):
+    project("crashlens.yml", RULES + "limits: {max_input_tokens: 1000}\n")
+    project("app/chat.py", "x = 1\n")
+    project("prompts/big.txt", "word " * 1_200_000)
+    (tmp_path / "prompts/latin.txt").write_bytes(b"\xc9cris bien.")
+    for arguments in ((), ("--update-prompts",)):
+        shown = crashlens("scan", *arguments, code=1)
+        assert "prompts/big.txt:1:1: error: is larger than 5 MB; its tokens are not" in shown
+        assert "prompts/latin.txt:1:1: error: is no UTF-8 text; its tokens are not" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import replace
 from textwrap import dedent
 
@@ -15,7 +16,7 @@ from pytest_crashlens.policy.loader import parse_config
 from pytest_crashlens.scan.figures import Figure, FiguresError, parse, render
 from pytest_crashlens.scan.files import choose
 from pytest_crashlens.scan.prompts import ENCODING, Counted, count, judge_prompts
-from pytest_crashlens.scan.scan import Scanned, scan_text
+from pytest_crashlens.scan.scan import Scanned, scan, scan_text
 
 RULES = """
 version: 1
@@ -82,6 +83,17 @@ MODELS = {
     "in a list": ('MODELS = ["gpt-4", "gpt-4o"]', "warning"),
     "value of a table": ('TASKS = {"summary": "gpt-4"}', "warning"),
     "keyword that says little": ('ask(summarizer="gpt-4")', "warning"),
+    "of a low cost": ('low_cost_model = "gpt-4"', "warning"),
+    "of a rate limit": ('RATE_LIMITED_MODEL = "gpt-4"', "warning"),
+    "value of aliases": ('MODEL_ALIASES = {"best": "gpt-4"}', "warning"),
+    "prepared": ('from functools import partial\npartial(ask, model="gpt-4")', "error"),
+    "prepared, positional": ('import functools\nfunctools.partial(ask, "gpt-4")', "error"),
+    "asked for its price": ('price_of("gpt-4")', "warning"),
+    "asked for its price by name": ('estimate_cost(model="gpt-4")', "warning"),
+    "asked whether": ('is_supported("gpt-4")', "warning"),
+    "raised": ('raise ValueError("gpt-4")', None),
+    "raised, by name": ('raise ModelError(model="gpt-4")', None),
+    "alias of nothing": ('ALIASES = {"x": "gpt-4"}', None),
     "comment": ('# model="gpt-4"', None),
     "docstring": ('"""gpt-4"""', None),
     "docstring of a function": ('def f():\n    "gpt-4"', None),
@@ -163,6 +175,62 @@ CAPS = {
     "ollama": ("import ollama\nollama.chat(model=m, messages=x)", "error"),
     "dspy": ("import dspy\ndspy.LM('m')", "error"),
     "mistral": ("client.chat.complete(model=m, messages=x)", "error"),
+    "spread": ("KW = dict(model=m, max_tokens=9999)\nc.chat.completions.create(**KW)", "error"),
+    "spread, literal": (CREATE.format(', **{"max_tokens": 9999}'), "error"),
+    "spread, by name": ("KW = {'max_tokens': 9999}\n" + CREATE.format(", **KW"), "error"),
+    "spread in what is spread": (
+        "A = {'max_tokens': 1}\nB = {**A, 'max_tokens': 9999}\n"
+        + CREATE.format(", **dict(B, top_p=1)"),
+        "error",
+    ),
+    "spread, without": ("KW = {'top_p': 1}\n" + CREATE.format(", **KW"), "error"),
+    "spread into settings": (
+        "A = {'max_output_tokens': 9999}\nclient.models.generate_content(model=m, config=C(**A))",
+        "error",
+    ),
+    "prepared": (
+        "import functools\n"
+        "ask = functools.partial(client.chat.completions.create, model=m, max_tokens=9999)",
+        "error",
+    ),
+    "prepared, without its input": (
+        "from functools import partial\npartial(c.responses.create, max_output_tokens=9999)",
+        "error",
+    ),
+    "prepared, to be completed": (
+        "from functools import partial\npartial(client.chat.completions.create, model=m)",
+        None,
+    ),
+    "spread, set over": (
+        "A = {'max_tokens': 9999}\n" + CREATE.format(", **{**A, 'max_tokens': 1}"),
+        None,
+    ),
+    "spread, of another": (
+        "A = {'max_tokens': 1}\n" + CREATE.format(", **dict(A, top_p=1)"),
+        None,
+    ),
+    "spread, perhaps set over": (CREATE.format(", **{'max_tokens': 9999, **more}"), None),
+    "spread, and changed": (
+        "KW = {'max_tokens': 9999}\nKW['max_tokens'] = 1\n" + CREATE.format(", **KW"),
+        None,
+    ),
+    "spread, and changed by a method": (
+        "KW = {'top_p': 1}\nKW.update(more)\n" + CREATE.format(", **KW"),
+        None,
+    ),
+    "spread, by another name, and changed": (
+        "A = {'max_tokens': 9999}\nB = A\ndel A['max_tokens']\n" + CREATE.format(", **B"),
+        None,
+    ),
+    "gemini, config changed": (
+        "c = C()\nc.max_output_tokens = 5\nclient.models.generate_content(model=m, config=c)",
+        None,
+    ),
+    "gemini, config made elsewhere": (
+        "client.models.generate_content(model=m, config=settings())",
+        None,
+    ),
+    "somebody's message, spread": ("twilio.messages.create(**{'max_tokens': 9999})", None),
     "at the limit": (CREATE.format(", max_tokens=750"), None),
     "not known": (CREATE.format(", max_tokens=n"), None),
     "set twice": ("N = 1000\nN = 10\n" + CREATE.format(", max_tokens=N"), None),
@@ -237,6 +305,38 @@ RETRIES = {
     ),
     "without an end": (f"{TENACITY}@retry\n{ASKED}", "error"),
     "without an end, called": (f"{TENACITY}@retry(wait=w)\n{ASKED}", "error"),
+    "tenacity that never stops": (
+        f"import tenacity\n@tenacity.retry(stop=tenacity.stop_never)\n{ASKED}",
+        "error",
+    ),
+    "tenacity that never stops, by names": (
+        f"from tenacity import retry, stop_never\nS = stop_never\n@retry(stop=S)\n{ASKED}",
+        "error",
+    ),
+    "tenacity within, without an end": (
+        f"import tenacity\ndef g():\n    for a in tenacity.Retrying(reraise=True):\n"
+        f"        {CREATE.format(', max_tokens=1')}",
+        "error",
+    ),
+    "backoff, no end given": (
+        f"import backoff\n@backoff.on_exception(e, E, max_tries=None)\n{ASKED}",
+        "error",
+    ),
+    "everywhere, of openai": ("import openai\nopenai.max_retries = 9", "error"),
+    "attribute of a client": ("c = OpenAI()\nc.max_retries = 9", "error"),
+    "attribute of what may be a client": (
+        "import openai\nclass A:\n    def f(self):\n        self._client.max_retries = 9",
+        "warning",
+    ),
+    "spread": ("KW = dict(max_retries=9)\nOpenAI(**KW)\nAsyncOpenAI(**KW)", "error"),
+    "prepared": ("from functools import partial\npartial(OpenAI, max_retries=9)", "error"),
+    "attribute of a job": ("import openai\njob.max_retries = 9", None),
+    "attribute of a client of something": ("client.max_retries = 9", None),
+    "tenacity, stop not known": (
+        f"import tenacity\n@tenacity.retry(stop=stop)\n{ASKED}",
+        None,
+    ),
+    "tenacity, spread": (f"import tenacity\n@tenacity.retry(**options)\n{ASKED}", None),
     "backoff": (f"import backoff\n@backoff.on_exception(e, E, max_tries=5)\n{ASKED}", "error"),
     "backoff without an end": (f"import backoff\n@backoff.on_exception(e, E)\n{ASKED}", "error"),
     "of what is not seen": (
@@ -364,9 +464,39 @@ UNREADABLE = {
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_what_cannot_be_read_is_named(case):
     data, line = UNREADABLE[case]
-    (note,) = scan_text(data, "x.py", CONFIG, shown="x.py").unreadable
-    assert note.line == line
-    assert "it was not scanned" in note.render()
+    done = scan_text(data, "x.py", CONFIG, shown="x.py")
+    (finding,) = done.unreadable
+    assert done.findings == (finding,)
+    assert finding.severity == "error"
+    assert finding.place.line == line
+    assert "it was not scanned" in finding.render()
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_cannot_be_read_is_silenced_in_its_first_lines(case):
+    data = b"# crashlens: ignore (a template)\n" + UNREADABLE[case][0]
+    done = scan_text(data, "x.py", CONFIG, shown="x.py")
+    assert (done.findings, len(done.silenced)) == ((), 1)
+    late = UNREADABLE[case][0] + b"\n" * 5 + b"# crashlens: ignore"
+    for other in (late, data.replace(b"# crashlens", b"# no crashlens")):
+        assert scan_text(other, "x.py", CONFIG, shown="x.py").findings
+
+
+def test_a_file_that_is_too_large(tmp_path):
+    path = tmp_path / "x.py"
+    for head, severities in ((b"", ["error"]), (b"# crashlens: ignore\n", [])):
+        path.write_bytes(head + b"x = 1\n" * 900_000)
+        done = scan([path], CONFIG, root=tmp_path, here=tmp_path)
+        assert [finding.severity for finding in done.findings] == severities
+
+
+def test_caps_that_are_not_known_are_counted():
+    calls = [CREATE.format(more) for more in (", max_tokens=n", ", **kw", ", max_tokens=5", "")]
+    code = "\n".join([*calls, "client.messages.create(model=m)", "ChatAnthropic(model='x')"])
+    assert scanned(code).unclear_caps == 4
+    assert scanned(code, rule("{max_retries: 3}")).unclear_caps == 0
+    scoped = rule("{max_output_tokens: 5, model_scope: [gpt-4]}")
+    assert scanned(code, scoped).unclear_caps == 3
 
 
 def test_encodings():
@@ -379,6 +509,14 @@ def test_encodings():
 def test_long_programs_are_no_matter_of_depth():
     code = "x = " + " + ".join(["'a'"] * 900) + "\nask(model='gpt-4')\n"
     assert found(code) == ["no-dear error 2"]
+    for deep in (
+        "x = " + " + ".join(["a"] * 3000),
+        "x = a" + ".b()" * 3000,
+        "if a: pass\n" + "elif a: pass\n" * 1500,
+    ):
+        before = sys.getrecursionlimit()
+        assert found(f"ask(model='gpt-4')\n{deep}\n") == ["no-dear error 1"]
+        assert sys.getrecursionlimit() == before
     chain = "\n".join(f"N{i} = N{i + 1} + N{i + 1}" for i in range(60))
     assert found(f"{chain}\nOpenAI(max_retries=N0)") == []
 
@@ -474,7 +612,9 @@ def judged(now: int, before: int | None, config: Config | None = None, **more) -
     found = judge_prompts(
         counted, more.get("committed", committed), config or prompt_config(), updating=False
     )
-    return [f"{finding.kind} {finding.severity}" for finding in found]
+    return [
+        f"{finding.kind} {finding.severity}" for finding in found if finding.kind != "no_figures"
+    ]
 
 
 def test_growth_of_prompts():
@@ -540,8 +680,53 @@ def test_counting(tmp_path):
     counted = count(files)
     assert counted.tokens == {"a.md": 2, "b.txt": 2}
     assert sorted(counted.unreadable) == ["c", "d", "e"]
-    found = judge_prompts(counted, {"c": Figure(1, ENCODING)}, prompt_config(), updating=False)
-    assert [f.severity for f in found if f.kind == "unreadable"] == ["error", "warning", "warning"]
+    assert counted.no_texts == {"d"}
+
+
+LIMITED = "paths: [{match: prompts/**, limits: {max_input_tokens: 1000}}]"
+BY_RULE = "policies: [{enforce: one, rules: [{max_input_tokens: 1000%s}]}]"
+UNCOUNTED = {
+    "no figures yet": ("latin", None, "", "warning"),
+    "a figure of it": ("latin", "itself", "missing: warn", "error"),
+    "no figure of it": ("latin", "others", "", "error"),
+    "no figure of it, which is told": ("latin", "others", "missing: warn", "warning"),
+    "no figure of it, which is nothing": ("latin", "others", "missing: ignore", "warning"),
+    "limited": ("latin", None, LIMITED, "error"),
+    "too large, no figures yet": ("large", None, "", "warning"),
+    "too large, limited": ("large", None, LIMITED, "error"),
+    "too large, limited by a rule": ("large", None, BY_RULE % "", "error"),
+    "too large, limited perhaps": ("large", None, BY_RULE % ", task_type: chat", "warning"),
+    "another encoding": ("wide", "others", "", "error"),
+    "an image": ("image", "others", LIMITED, "warning"),
+    "a large image": ("large image", "others", LIMITED, "warning"),
+    "an image where a prompt was": ("image", "itself", "", "error"),
+}
+CONTENTS = {
+    "latin": "Écris bien.".encode("latin-1"),
+    "large": b"word " * 1_200_000,
+    "wide": "Be brief.".encode("utf-16"),
+    "image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "large image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" * 400_000,
+}
+
+
+@pytest.mark.parametrize("case", UNCOUNTED)
+def test_prompts_that_cannot_be_counted(tmp_path, case):
+    content, figures, more, severity = UNCOUNTED[case]
+    path = tmp_path / "a"
+    path.write_bytes(CONTENTS[content])
+    counted = count({"prompts/a": path})
+    assert not counted.tokens
+    name = {"itself": "prompts/a", "others": "prompts/b"}.get(figures)
+    committed = {name: Figure(1, ENCODING)} if name else None
+    for updating in (False, True):
+        found = judge_prompts(counted, committed, prompt_config(more), updating=updating)
+        (only,) = [f for f in found if f.kind == "unreadable"]
+        if not updating:
+            assert only.severity == severity
+    # no figure can be written, so what would be missing is told at once
+    accepted = "image" in content or "missing" in more
+    assert only.severity == ("warning" if accepted else "error")
 
 
 def test_figures():
