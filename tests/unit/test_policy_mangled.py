@@ -157,6 +157,7 @@ def outcome(path, capsys, *arguments):
 def test_validate_answers_whatever_the_file_says(tmp_path, capsys, sample, edits):
     path = tmp_path / "crashlens.yml"
     path.write_bytes(mangled(sample, edits).encode("utf-8", "surrogatepass"))
+    (tmp_path / "CODEOWNERS").write_text("* @acme/search\n")  # without it no owner has files
     code, said = outcome(path, capsys, "--json")
     plain = json.loads(said.out)
     assert said.err == ""
