@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_crashlens.baseline.base import Base
 from pytest_crashlens.baseline.file import Baseline
 from pytest_crashlens.baseline.stale import Extent
 from pytest_crashlens.cost_failure import CostFailure
@@ -32,6 +33,7 @@ from pytest_crashlens.policy.owners import CodeOwners
 from pytest_crashlens.policy.verdict import Finding, Verdict
 from pytest_crashlens.report.junit import properties
 from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
+from pytest_crashlens.report.since_base import since_base
 from pytest_crashlens.report.spend import SpendKeeper
 from pytest_crashlens.report.terminal import summary
 from pytest_crashlens.report.writers import Reports
@@ -40,6 +42,7 @@ from pytest_crashlens.snapshot import UpdateWay, write_snapshot
 
 NAME = "crashlens-judge"
 _SUBTEST_REPORTS = frozenset({"SubtestReport", "SubTestReport"})
+_PART = "not all files and folders were asked for"
 _ENDED = frozenset({pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED})
 _COLOURS: Mapping[str, dict[str, bool]] = {
     "": {},
@@ -56,6 +59,8 @@ class JudgeSettings:
     assessor: Assessor
     baseline: Baseline | None
     baseline_path: Path
+    base: Base | None
+    """What reports hold the whole change against."""
     names: Keys
     owners: CodeOwners | None
     """Whose files the tests are, where a budget asks for that."""
@@ -89,6 +94,8 @@ class Judge:
         self._failed_subtests: set[str] = set()
         self._unjudged = False
         self._incomplete: dict[str, None] = {}
+        self._uncollected: dict[str, None] = {}
+        """What of the suite did not run: what ran is none the less for it."""
         self.run: RunResult | None = None
         """The run, once it is judged."""
 
@@ -105,6 +112,11 @@ class Judge:
         except Exception as fault:
             self._note_fault(f"judging of {report.nodeid}", fault)
         return (yield)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            where = report.nodeid or "what was asked for"
+            self._uncollected[f"{where} could not be collected: its tests did not run"] = None
 
     def _take(self, report: pytest.TestReport) -> None:
         if type(report).__name__ in _SUBTEST_REPORTS:
@@ -227,8 +239,14 @@ class Judge:
         known = self._settings.baseline if self._settings.baseline_mode == "compared" else None
         labels = settings.assessor.label_sums(measured.labelled(), settings.owners)
         incomplete = self._why_incomplete()
+        entries = settings.baseline.entries if settings.baseline else {}
+        base = settings.base if settings.baseline_mode != "off" else None
+        shown, base_status = since_base(base, results, entries)
         result = RunResult(
-            results=tuple(results),
+            results=tuple(shown),
+            base=base_status,
+            ended=ended and not any(why.startswith("it stopped") for why in extent.partial),
+            partial=extent.partial or (() if extent.everything else (_PART,)),
             session=settings.assessor.session(
                 calls,
                 uncaptured=tuple(self._ledger.uncaptured),
@@ -249,7 +267,8 @@ class Judge:
             incomplete=incomplete,
             unjudged=self._unjudged,
             notices=(
-                *self._settings.notices,
+                *settings.notices,
+                *([f"warning: {base.fault}"] if base and base.fault else []),
                 *self._hint(results),
                 *settings.assessor.not_enforced(calls),
                 *(unmatched(labels) if extent.everything else ()),
@@ -292,7 +311,7 @@ class Judge:
             return tuple(self._incomplete) if self._unjudged else ()
         hosts = uncaptured_hosts(self._ledger, self._assessments)
         named = hosts if assessor.names_uncaptured else ()
-        return (*self._incomplete, *named, *self._ledger.faults)
+        return (*self._incomplete, *self._uncollected, *named, *self._ledger.faults)
 
     def _shift(self, results: Sequence[Result]) -> tuple[Finding, ...]:
         """That the live tests rose together."""

@@ -25,6 +25,7 @@ NEEDS_CRASHLENS = {
     "crashlens_allow_host": "--crashlens-allow-host",
     "crashlens_subprocesses": "--crashlens-subprocesses",
     "crashlens_confirm": "--crashlens-confirm",
+    "crashlens_base": "--crashlens-base",
     "crashlens_max_cost": "--crashlens-max-cost",
     "crashlens_notify": "--crashlens-notify",
     "crashlens_notify_dry_run": "--crashlens-notify-dry-run",
@@ -146,6 +147,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--crashlens-base",
+        metavar="REV",
+        help=(
+            "Commit whose baseline the reports hold the whole change against, as HEAD^1 in a pull "
+            "request: also what was accepted in it is then told. Limits stay those of the baseline"
+        ),
+    )
+    group.addoption(
         "--crashlens-sdk-mocks",
         action="store_true",
         default=None,
@@ -188,6 +197,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("crashlens_max_cost", "Same as --crashlens-max-cost")
     parser.addini("crashlens_notify", "Same as --crashlens-notify")
     parser.addini("crashlens_report", "Same as --crashlens-report", type="linelist")
+    parser.addini("crashlens_base", "Same as --crashlens-base")
     parser.addini(
         "crashlens_sdk_mocks", "Same as --crashlens-sdk-mocks", type="bool", default=False
     )

@@ -21,6 +21,7 @@ from pytest_crashlens import (
     spending,
     xdist,
 )
+from pytest_crashlens.baseline.base import find_base
 from pytest_crashlens.baseline.file import DEFAULT_NAME, Baseline, load
 from pytest_crashlens.baseline.noise import KEPT_RUNS
 from pytest_crashlens.errors import ConfigError, CrashlensError
@@ -118,6 +119,7 @@ def _settings(config: pytest.Config, files: _Files) -> JudgeSettings:
         assessor=Assessor(policies, baseline, book, updating=updating, new_only=new_only),
         baseline=baseline,
         baseline_path=baseline_path,
+        base=find_base(option.crashlens_base or config.getini("crashlens_base"), baseline_path),
         names=names,
         owners=_owners(policies, names),
         live=LiveRuns(

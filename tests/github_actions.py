@@ -49,6 +49,8 @@ class Runner:
         self.put({"repository": REPOSITORY, "pulls": [], "artifacts": {}, "comments": {}})
         python = shlex.quote(sys.executable)
         self.pip_log = folder / "pip.log"
+        self.base_ref = ""
+        """The branch that a pull request goes to; empty: the event is another one."""
         self._tool(
             "python",
             f'if [ "$1 $2" = "-m pip" ]; then echo "$*" >> {shlex.quote(str(self.pip_log))}; '
@@ -97,6 +99,7 @@ class Runner:
             "PATH": f"{self.bin}{os.pathsep}/usr/local/bin{os.pathsep}/usr/bin{os.pathsep}/bin",
             "FAKE_GH": str(self.github),
             "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_BASE_REF": self.base_ref,
             "GITHUB_STEP_SUMMARY": str(self.files / "summary.md"),
             "GITHUB_ACTIONS": "true",
         }
@@ -130,7 +133,7 @@ class Runner:
                 continue
             assert "${{" not in step["run"], "texts of others would be part of the program"
             output = self.files / f"output-{number}"
-            output.touch()
+            output.write_text("")
             given = {name: filled(text, known) for name, text in step.get("env", {}).items()}
             script = self.files / f"step-{number}.sh"
             script.write_text(step["run"])

@@ -1,4 +1,4 @@
-"""What a run as a whole costs against the baseline: the sums, the causes and the verdict."""
+"""What a run as a whole costs against the baseline: the sums and the causes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from decimal import ROUND_FLOOR, Decimal, localcontext
 from itertools import chain
 from typing import Literal
 
-from pytest_crashlens.baseline.causes import CauseKind, percent_change
-from pytest_crashlens.model.money import EXACT, format_usd, format_usd_change
-from pytest_crashlens.report.view import Context, RunView, TestView
+from pytest_crashlens.baseline.causes import CauseKind
+from pytest_crashlens.model.money import EXACT, format_usd
+from pytest_crashlens.report.view import Context, Figures, RunView, TestView
 
 CAUSE_WORDS: dict[CauseKind | Literal["other"], str] = {
     "model": "another model",
@@ -21,6 +21,7 @@ CAUSE_WORDS: dict[CauseKind | Literal["other"], str] = {
     "reasoning": "reasoning",
     "other": "other",
 }
+NEW_TESTS = "new tests"
 QUIET = frozenset({"same", "ok", "not judged"})
 """States of which nobody needs to be told."""
 _ZERO = Decimal(0)
@@ -40,25 +41,56 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The tests that can be compared in money, summed; and those that cannot."""
+    """What can be told in money, summed; and the tests of which it cannot be told."""
 
     compared: tuple[TestView, ...]
+    """Judged, and with a whole price on both sides."""
     before: Sums
     now: Sums
+    """Of the compared tests and of the new ones: they cost nothing before."""
     causes: tuple[tuple[str, Decimal], ...]
     """Words and USD, largest rise first; they sum to the change exactly."""
     new: tuple[TestView, ...]
     """Judged, with calls and without an entry."""
     vanished: tuple[TestView, ...]
     unpriced: tuple[TestView, ...]
-    """Judged, with an entry, and without a whole price on one side."""
+    """Judged, and without a whole price on one side."""
     not_judged: tuple[TestView, ...]
+    first: bool = False
+    """Whether the baseline is only just written: nothing in it is news."""
+
+    @property
+    def summed(self) -> tuple[TestView, ...]:
+        """The tests that the sums are of."""
+        return self.compared if self.first else (*self.compared, *self.new)
 
     @property
     def usd(self) -> Decimal:
         """USD more (or less) for each run of the tests."""
         with localcontext(EXACT):
             return self.now.usd - self.before.usd
+
+    @property
+    def lost(self) -> tuple[TestView, ...]:
+        """Tests that nobody wanted left out, but were."""
+        return tuple(test for test in self.not_judged if _is_lost(test))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Why the whole change is not known, with the tests that it is not known of."""
+        number = len(self.compared) + len(self.vanished) + len(self.new) + len(self.lost)
+        number += sum(test not in self.new for test in self.unpriced)
+        groups = (
+            (self.unpriced, "has no price", "have no price"),
+            (self.vanished, "makes no calls any more", "make no calls any more"),
+            (self.lost, "could not be compared", "could not be compared"),
+        )
+        return tuple(
+            f"{len(tests):,} of {plural(number, 'test', 'tests')} "
+            f"{one if len(tests) == 1 else many}"
+            for tests, one, many in groups
+            if tests
+        )
 
     @property
     def live(self) -> int:
@@ -70,7 +102,7 @@ class Change:
         """Whether any count is not the provider's own."""
         return any(
             side is not None and side.estimated
-            for test in self.compared
+            for test in self.summed
             for side in (test.before, test.now)
         )
 
@@ -87,33 +119,49 @@ class Change:
 def change_of(run: RunView) -> Change:
     """Sort the tests of ``run`` by what can be said of them, and sum."""
     compared, new, vanished, unpriced, not_judged = [], [], [], [], []
+    against = run.base is not None and run.base.there
+    against = against or run.baseline.mode in ("compared", "updated")
     for test in run.tests:
         if not test.judged:
             not_judged.append(test)
         elif test.before is None:
-            if test.now.calls and run.baseline.mode in ("compared", "updated"):
+            if test.now.calls and against:
                 new.append(test)
+                if not test.now.priced:
+                    unpriced.append(test)
         elif test.before.calls and not test.now.calls:
             vanished.append(test)
         elif test.before.priced and test.now.priced:
             compared.append(test)
         else:
             unpriced.append(test)
-    before, now = _sums(compared, now=False), _sums(compared, now=True)
+    had = compared or vanished or any(test.before is not None for test in unpriced)
+    first = run.baseline.mode == "updated" and not had
+    before = _sums(test.before for test in compared)
+    now = _sums(test.now for test in (compared if first else (*compared, *new)))
     return Change(
         compared=tuple(compared),
         before=before,
         now=now,
-        causes=_causes(compared, before.usd, now.usd),
+        causes=_causes(compared, () if first else new, before.usd, now.usd),
         new=tuple(new),
         vanished=tuple(vanished),
         unpriced=tuple(unpriced),
         not_judged=tuple(not_judged),
+        first=first,
     )
 
 
-def _sums(tests: Iterable[TestView], *, now: bool) -> Sums:
-    sides = [test.now if now else test.before for test in tests]
+def _is_lost(test: TestView) -> bool:
+    """Whether a test that was not judged should have been."""
+    if test.outcome == "ignored":
+        return False  # its marker says so
+    if test.outcome in ("xfailed", "xpassed", "skipped") and test.before is None:
+        return False  # it never was
+    return bool(test.now.calls or test.before is not None or test.outcome in ("failed", "error"))
+
+
+def _sums(sides: Iterable[Figures | None]) -> Sums:
     whole = [side for side in sides if side is not None]
     return Sums(
         usd=usd_sum(side.usd for side in whole),
@@ -130,7 +178,7 @@ def usd_sum(amounts: Iterable[Decimal | None]) -> Decimal:
 
 
 def _causes(
-    tests: Iterable[TestView], before: Decimal, now: Decimal
+    tests: Iterable[TestView], new: Iterable[TestView], before: Decimal, now: Decimal
 ) -> tuple[tuple[str, Decimal], ...]:
     sums: dict[str, Decimal] = {}
     with localcontext(EXACT):
@@ -138,6 +186,7 @@ def _causes(
             if cause.usd:
                 word = CAUSE_WORDS.get(cause.kind, CAUSE_WORDS["other"])
                 sums[word] = sums.get(word, _ZERO) + cause.usd
+        sums[NEW_TESTS] = usd_sum(test.now.usd for test in new)
         rest = now - before - sum(sums.values(), _ZERO)
         if rest:
             sums["other"] = sums.get("other", _ZERO) + rest
@@ -175,76 +224,6 @@ def shares_text(causes: Sequence[tuple[str, Decimal]]) -> tuple[str, list[tuple[
 def _signed(usd: Decimal, decimals: int) -> str:
     sign = "+" if usd > 0 else "-" if usd < 0 else ""
     return f"{sign}${abs(usd):,.{decimals}f}"
-
-
-Mark = Literal["bad", "warn", "good"]
-
-
-def verdict(run: RunView) -> tuple[Mark, str]:
-    """Whether this may be merged, in words without money."""
-    over = [test for test in run.tests if test.failed and test.state != "missing"]
-    missing = [test for test in run.tests if test.failed and test.state == "missing"]
-    whole = [finding for finding in run.session if finding.blocks]
-    faults = []
-    if over:
-        faults.append(f"{plural(len(over), 'test', 'tests')} over the limit")
-    if missing:
-        faults.append(f"{plural(len(missing), 'new test', 'new tests')} without a baseline")
-    if whole:
-        faults.append(f"{plural(len(whole), 'limit', 'limits')} of the whole run broken")
-    if run.baseline.error is not None:
-        faults.append("the baseline could not be written")
-    if run.unjudged:
-        faults.append("not everything could be judged")
-    if faults:
-        faults += ["the figures are incomplete"] if run.incomplete else []
-        text = ", ".join(faults)
-        return ("bad", text) if run.failed else ("warn", f"{text} (told only, nothing failed)")
-    if run.incomplete:
-        return "warn", "the figures are incomplete"
-    if run.baseline.mode == "updated":
-        return "good", "the baseline was updated"
-    if run.baseline.mode in ("first run", "off"):
-        return "warn", "nothing to compare with"
-    if not any(test.judged for test in run.tests):
-        return "warn", "no test was compared"
-    left = sum(not test.judged for test in run.tests)
-    but = f", {plural(left, 'test', 'tests')} not compared" if left else ""
-    if all(test.state in QUIET for test in run.tests):
-        return "good", f"nothing changed{but}"
-    return "good", f"all tests within their limits{but}"
-
-
-def is_notable(run: RunView) -> bool:
-    """Whether somebody should be told unasked: it fails, costs other money, or is not whole."""
-    mark, _ = verdict(run)
-    return mark != "good" or any(test.state not in QUIET for test in run.tests)
-
-
-def money_sentence(run: RunView, change: Change) -> str:
-    """What this change does to the bill."""
-    sign = "~" if change.estimated else ""
-    if not change.compared:
-        total = usd_sum(side.usd for side in (run.spent, run.simulated))
-        whole = all(side.priced or not side.calls for side in (run.spent, run.simulated))
-        if not (run.spent.calls or run.simulated.calls):
-            return "no LLM call was seen in this test run"
-        return f"this test run's LLM calls cost {'' if whole else 'at least '}{format_usd(total)}"
-    if not change.usd:
-        return f"this change costs the same per test run ({sign}{format_usd(change.now.usd)})"
-    word = "more" if change.usd > 0 else "less"
-    percent = percent_change(change.before.usd, change.now.usd)
-    return f"this change costs {sign}{format_usd(abs(change.usd))} {word} per test run ({percent})"
-
-
-def month_sentence(run: RunView, change: Change) -> str | None:
-    """The same in a month of production; None: nobody said how much that is."""
-    month = change.per_month(run.context)
-    if not month or not change.compared:
-        return None
-    runs, calls = run.context.runs_per_month, run.context.calls_per_month
-    at = f"{runs:,} runs" if runs is not None else f"{calls:,} calls"
-    return f"{format_usd_change(month)} per month at {at}"
 
 
 def rise(test: TestView) -> Decimal:

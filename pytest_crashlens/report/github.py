@@ -15,14 +15,13 @@ from typing import Literal
 from pytest_crashlens.model.money import format_usd_change
 from pytest_crashlens.report.change import (
     change_of,
-    money_sentence,
     most_money_first,
     plural,
     rise,
     usd_sum,
-    verdict,
 )
 from pytest_crashlens.report.failure import sentence
+from pytest_crashlens.report.headline import accepted_sentence, sentences, verdict
 from pytest_crashlens.report.inert import inert
 from pytest_crashlens.report.view import RunView, TestView
 
@@ -70,6 +69,9 @@ def github(run: RunView) -> str:
     if left:
         text = f"{' and '.join(left)} about LLM cost: in the log and in the other reports"
         shown.append(Annotation(level="notice", title="LLM cost", text=text))
+    if not shown and accepted_sentence(run, inert):
+        text = sentences(run, change_of(run), inert)
+        shown.append(Annotation(level="notice", title="LLM cost", text=text))
     return "".join(f"{annotation.render()}\n" for annotation in shown)
 
 
@@ -116,7 +118,7 @@ def _of_run(run: RunView) -> Iterable[Annotation]:
             yield Annotation(
                 level="warning",
                 title="LLM cost",
-                text=f"{money_sentence(run, change)}: {words}",
+                text=f"{sentences(run, change, inert)}: {words}",
             )
 
 

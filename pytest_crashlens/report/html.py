@@ -24,12 +24,10 @@ from pytest_crashlens.report import html_parts as parts
 from pytest_crashlens.report.change import (
     Change,
     change_of,
-    money_sentence,
-    month_sentence,
     shares_text,
-    verdict,
 )
 from pytest_crashlens.report.failure import ACCEPTABLE, sentence
+from pytest_crashlens.report.headline import sentences, verdict
 from pytest_crashlens.report.inert import inert
 from pytest_crashlens.report.markdown import accept_command, basis
 from pytest_crashlens.report.markdown_details import cost, notes
@@ -132,12 +130,11 @@ def _values(run: RunView, history: Sequence[parts.Point]) -> dict[str, Any]:
     findings = list(parts.findings(run))
     said = list(notes(run))
     return {
-        "money": money_sentence(run, change),
-        "month": month_sentence(run, change),
+        "money": sentences(run, change, inert),
         "mark": mark,
         "verdict": found,
         "basis": basis(run, change),
-        "sums": parts.sums(change) if change.compared else [],
+        "sums": parts.sums(change) if change.summed else [],
         "sides": [
             (
                 name,
@@ -165,7 +162,7 @@ def _values(run: RunView, history: Sequence[parts.Point]) -> dict[str, Any]:
         "models": models,
         "sites": sites,
         "tokens": tokens,
-        "compared": bool(change.compared),
+        "compared": bool(change.summed),
         "findings": findings[: parts.FINDINGS],
         "findings_left": len(findings) - parts.FINDINGS,
         "seen": parts.seen(run),
@@ -220,6 +217,7 @@ def _advice(run: RunView) -> dict[str, Any]:
     return {
         "first": inert(run.accept_command) if run.baseline.mode == "first run" else "",
         "accept": accept_command(run, failing) if kinds & ACCEPTABLE else "",
+        "sites": any(test.site for test in failing),
         "limits": bool(kinds & {"limit", "policy"}),
         "baseline": inert(run.baseline.name),
     }

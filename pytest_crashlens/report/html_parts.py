@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
-from pytest_crashlens.baseline.causes import percent_change
 from pytest_crashlens.model.money import EXACT, format_usd, format_usd_change, plain_usd
 from pytest_crashlens.model.usage import total
 from pytest_crashlens.report.change import (
@@ -21,6 +20,7 @@ from pytest_crashlens.report.failure import sentence
 from pytest_crashlens.report.inert import inert
 from pytest_crashlens.report.markdown import rows_that_matter, why_of
 from pytest_crashlens.report.markdown_details import change_of_test, cost
+from pytest_crashlens.report.percent import percent
 from pytest_crashlens.report.view import Figures, RunView, Spending, TestView
 
 SHARES = 12
@@ -170,7 +170,7 @@ def _share(name: str, group: Sequence[Spending], everything: Decimal) -> Share:
     usd = usd_sum(one.usd for one in group)
     percent = ""
     with localcontext(EXACT):
-        if everything:
+        if everything and any(one.usd is not None for one in group):
             part = usd / everything * 100
             percent = "< 1 %" if 0 < part < 1 else f"{part:.0f} %"
     return Share(
@@ -197,13 +197,13 @@ class Amount:
         """In pieces and percent."""
         if self.before is None or self.before == self.now:
             return "" if self.before is None else "0"
-        return f"{self.now - self.before:+,} ({percent_change(self.before, self.now)})"
+        return f"{self.now - self.before:+,} ({percent(self.before, self.now)})"
 
 
 def tokens(run: RunView, change: Change) -> list[Amount]:
     """By kind; those that nobody used are left out, but for the usual ones."""
-    if change.compared:
-        now = _dimensions([test.now for test in change.compared])
+    if change.summed:
+        now = _dimensions([test.now for test in change.summed])
         then = _dimensions([test.before for test in change.compared if test.before])
         found = [Amount(name, then[name], count) for name, count in now.items()]
     else:
@@ -305,13 +305,13 @@ def sums(change: Change) -> list[tuple[str, str, str, str]]:
     """The table of totals: name, baseline, now, change."""
     before, now = change.before, change.now
     usd = change.usd
-    percent = percent_change(before.usd, now.usd)
+    told = percent(before.usd, now.usd)
     found = [
         (
             "cost",
             format_usd(before.usd),
             format_usd(now.usd),
-            f"{format_usd_change(usd)} ({percent})" if usd else "0",
+            f"{format_usd_change(usd)} ({told})" if usd else "0",
         )
     ]
     for name, old, new in (

@@ -46,6 +46,8 @@ def words(text: str, limit: int = 300) -> str:
     shown = inert(text).strip()
     if len(shown) > limit - 2:
         shown = f"{shown[: limit - 3].rstrip()}…"
-    if not shown or _MARKUP.search(shown) or _HEX.search(shown):
+    # signs alone may be a line, a heading or a list
+    plain = any(c.isalnum() for c in shown)
+    if not plain or _MARKUP.search(shown) or _HEX.search(shown):
         return code(shown, limit)
     return shown

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from pytest_crashlens.baseline.compare import Comparison
 from pytest_crashlens.baseline.entry import Entry
 from pytest_crashlens.baseline.noise import NoiseVerdict
 from pytest_crashlens.detect.detection import Detection
@@ -19,8 +20,15 @@ from pytest_crashlens.model.money import plain_usd
 from pytest_crashlens.policy.labels import LabelSum
 from pytest_crashlens.policy.verdict import COST_METRICS, Finding
 from pytest_crashlens.pricing.card import Cost
-from pytest_crashlens.report.run_result import Result, RunResult, Totals
-from pytest_crashlens.report.view import Context, Spending, headline_of, run_failed, spending
+from pytest_crashlens.report.run_result import BaseStatus, Result, RunResult, Totals
+from pytest_crashlens.report.view import (
+    Context,
+    Spending,
+    headline_of,
+    run_failed,
+    side_now,
+    spending,
+)
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +43,8 @@ def to_json(run: RunResult, context: Context | None = None) -> str:
         "failed": run_failed(run),
         "may_fail": run.may_fail,
         "unjudged": run.unjudged,
+        "ended": run.ended,
+        "partial": list(run.partial),
         "context": asdict(context or Context()),
         "accept_command": run.accept_command,
         "baseline": {
@@ -49,6 +59,7 @@ def to_json(run: RunResult, context: Context | None = None) -> str:
             "generated": list(run.baseline.generated),
             "error": run.baseline.error,
         },
+        "base": None if run.base is None else _base(run.base),
         "totals": {"spent": _totals(run.spent), "simulated": _totals(run.simulated)},
         "tests": [],
         "session": [_finding(finding) for finding in run.session.findings],
@@ -91,19 +102,54 @@ def _test(result: Result) -> dict[str, Any]:
         "price_list_change_usd": _plain_or_none(assessment.price_list_change),
         "findings": [_finding(finding) for finding in assessment.verdict.findings],
         "accepted": [_finding(finding) for finding in assessment.accepted],
-        "causes": [
-            {
-                "kind": cause.kind,
-                "text": cause.text,
-                "usd": _plain_or_none(cause.usd),
-                "tokens": cause.tokens,
-                "model": cause.model,
-            }
-            for cause in (comparison.causes() if comparison and result.judged else ())
-        ],
+        "causes": _causes(comparison if result.judged else None),
+        **_since_base(result),
         "spending": [_spending(one) for one in spending(assessment)],
         "noise": {metric: _noise(verdict) for metric, verdict in assessment.noise.items()},
         "calls": [_call(call) for call in assessment.calls],
+    }
+
+
+def _causes(comparison: Comparison | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": cause.kind,
+            "text": cause.text,
+            "usd": _plain_or_none(cause.usd),
+            "tokens": cause.tokens,
+            "model": cause.model,
+        }
+        for cause in (comparison.causes() if comparison else ())
+    ]
+
+
+def _since_base(result: Result) -> dict[str, Any]:
+    """The test's entry in the base, and what it has become since."""
+    if result.since is None:
+        return {"base": None, "since_base": None}
+    comparison = result.since.comparison
+    return {
+        "base": None
+        if comparison is None
+        else _entry(comparison.before, comparison.before.cost(comparison.cards)),
+        "since_base": {
+            "state": result.state_since_base,
+            "now": _entry(*side_now(result)),
+            "causes": _causes(comparison if result.judged else None),
+            "accepted": result.since.renewed,
+            "reason": result.since.reason,
+        },
+    }
+
+
+def _base(base: BaseStatus) -> dict[str, Any]:
+    return {
+        "revision": base.revision,
+        "commit": base.commit,
+        "there": base.there,
+        "changed": base.changed,
+        "removed": list(base.removed),
+        "removed_usd": _plain_or_none(base.removed_usd),
     }
 
 

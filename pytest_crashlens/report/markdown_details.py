@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from pytest_crashlens.baseline.causes import percent_change
 from pytest_crashlens.model.money import format_usd, format_usd_change
 from pytest_crashlens.report.change import Change, most_money_first, plural, usd_sum
 from pytest_crashlens.report.failure import sentence
 from pytest_crashlens.report.inert import code, words
+from pytest_crashlens.report.percent import percent
 from pytest_crashlens.report.view import Figures, RunView, TestView
 
 
@@ -28,7 +28,10 @@ def details(run: RunView, change: Change, listed: int) -> Iterator[str]:
         (
             f"{plural(len(change.not_judged), 'test', 'tests')} not compared",
             len(change.not_judged),
-            (f"{code(test.key, 160)}: {words(test.outcome, 60)}" for test in change.not_judged),
+            (
+                f"{code(test.key, 160)}: {words(test.outcome, 60)}{_spend(test)}"
+                for test in change.not_judged
+            ),
         ),
         (
             "Waste, savings and budgets",
@@ -81,6 +84,16 @@ def _moved(tests: Iterable[TestView]) -> Iterator[str]:
         yield f"{code(test.key, 160)} {before} → {cost(test.now)} ({change_of_test(test)}){why}"
 
 
+def _spend(test: TestView) -> str:
+    """What a test cost that was not compared."""
+    sides = []
+    if test.before is not None:
+        sides.append(f"{cost(test.before)} in the baseline")
+    if test.now.calls:
+        sides.append(f"{cost(test.now)} now")
+    return f" ({', '.join(sides)})" if sides else ""
+
+
 def _detections(run: RunView) -> Iterator[str]:
     for one in run.detections:
         money = f", {format_usd(one.waste_usd)}" if one.waste_usd else ""
@@ -119,6 +132,11 @@ def notes(run: RunView) -> Iterator[str]:
         yield f"{number} called the mocked SDK {code(name, 120)}: not measured."
     for key in run.baseline.stale:
         yield f"No test for the baseline's entry {code(key, 160)} any more."
+    if run.base is not None and run.base.removed:
+        number = plural(len(run.base.removed), "entry", "entries")
+        usd = run.base.removed_usd
+        money = "" if usd is None else f", {format_usd(usd)} per test run"
+        yield f"{number} of the baseline removed in this change{money}: not in the sums."
     for notice in run.notices:
         yield words(notice)
 
@@ -129,7 +147,7 @@ def change_of_test(test: TestView) -> str:
         return ""
     if not (test.now.calls and test.judged):
         return ""
-    return percent_change(test.before.usd, test.now.usd)
+    return percent(test.before.usd, test.now.usd)
 
 
 def cost(side: Figures) -> str:

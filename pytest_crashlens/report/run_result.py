@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
+from pytest_crashlens.baseline.base import Since
+from pytest_crashlens.baseline.compare import Comparison
 from pytest_crashlens.baseline.moved import Moved
 from pytest_crashlens.detect.detection import Detection
 from pytest_crashlens.model.call import Call
@@ -33,6 +36,8 @@ class Result:
     """pytest's word for how the test itself ended (``failed`` when not because of its cost)."""
     judged: bool = True
     fixture: bool = False
+    since: Since | None = None
+    """Held against the baseline where the change starts from; None: that is not known."""
 
     @property
     def state(self) -> State:
@@ -54,10 +59,29 @@ class Result:
             return "vanished"  # also where that fails nothing: out of sight is not cheaper
         if comparison.identical:
             return "same"
-        before, now = comparison.costs()
-        if before.usd is not None and now.usd is not None and now.usd < before.usd:
+        return "cheaper" if _cheaper(comparison) else "moved"
+
+    @property
+    def state_since_base(self) -> State:
+        """The same since the base: what fails stays, the rest may have been accepted."""
+        if self.since is None or self.state in ("not judged", "over", "missing"):
+            return self.state
+        renewed = self.since.renewed or self.state in ("accepted", "new")
+        comparison = self.since.comparison
+        if comparison is None:
+            return "new" if renewed and self.assessment.now.calls else self.state
+        if self.assessment.verdict.failed or (comparison.vanished and not renewed):
+            return self.state
+        if comparison.identical:
+            return "same"
+        if _cheaper(comparison) and not comparison.vanished:
             return "cheaper"
-        return "moved"
+        return "accepted" if renewed else "moved"
+
+
+def _cheaper(comparison: Comparison) -> bool:
+    before, now = comparison.costs()
+    return before.usd is not None and now.usd is not None and now.usd < before.usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +135,22 @@ class BaselineStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseStatus:
+    """The commit that the whole change is held against."""
+
+    revision: str
+    """What the user calls it."""
+    commit: str
+    there: bool = True
+    """Whether it has a baseline."""
+    changed: bool = False
+    """Whether the baseline's file is another one now."""
+    removed: tuple[str, ...] = ()
+    """Keys that were in its baseline, and are neither in that of today nor in this run."""
+    removed_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """One run, judged."""
 
@@ -138,6 +178,12 @@ class RunResult:
     unseen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Mocked SDK calls that were not measured: by name the node ids of the tests."""
     measures_mocks: bool = False
+    base: BaseStatus | None = None
+    """None: nobody named a commit."""
+    ended: bool = True
+    """False: it was stopped, or broke."""
+    partial: tuple[str, ...] = ()
+    """Why it was not the whole suite."""
     accept_command: str = "pytest --crashlens-update-baseline"
 
     @property

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NoReturn
 
 from pytest_crashlens.baseline.causes import Cause
@@ -18,7 +18,7 @@ from pytest_crashlens.errors import CrashlensError
 from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.policy.verdict import Finding
 from pytest_crashlens.report.inert import is_inert
-from pytest_crashlens.report.run_result import BaselineStatus
+from pytest_crashlens.report.run_result import BaselineStatus, BaseStatus
 from pytest_crashlens.report.schema_check import problems
 from pytest_crashlens.report.view import (
     COMMAND,
@@ -33,6 +33,9 @@ from pytest_crashlens.report.view import (
 SCHEMA = Path(__file__).with_name("run.schema.json")
 MAX_BYTES = 64 * 1024 * 1024
 """Of a report that is read unless somebody allows more: some 20,000 tests."""
+
+
+LONGEST_COMMAND = 500
 
 
 class SavedRunError(CrashlensError):
@@ -141,6 +144,9 @@ def _run(plain: Mapping[str, Any]) -> RunView:
         notices=tuple(plain["notices"]),
         libraries=tuple(plain["libraries"]),
         unseen={name: tuple(tests) for name, tests in sorted(plain["mocked_sdks"].items())},
+        base=_base(plain.get("base")),
+        ended=plain.get("ended", True),
+        partial=tuple(plain.get("partial", ())),
         accept_command=_command(plain["accept_command"]),
         context=Context(
             calls_per_month=context["calls_per_month"],
@@ -150,23 +156,40 @@ def _run(plain: Mapping[str, Any]) -> RunView:
     )
 
 
+def _base(plain: Mapping[str, Any] | None) -> BaseStatus | None:
+    if plain is None:
+        return None
+    return BaseStatus(
+        revision=plain["revision"],
+        commit=plain["commit"],
+        there=plain["there"],
+        changed=plain["changed"],
+        removed=tuple(plain["removed"]),
+        removed_usd=_usd(plain["removed_usd"]),
+    )
+
+
 def _test(plain: Mapping[str, Any]) -> TestView:
+    since = plain.get("since_base")
+    # where a base is known, all but the verdict is about what happened since
+    compared = since or plain
+    before = plain.get("base") if since else plain["baseline"]
     return TestView(
         key=plain["key"],
         nodeid=plain["nodeid"],
         outcome=plain["outcome"],
-        state=plain["state"],
+        state=compared["state"],
         failed=plain["failed"],
         fixture=plain["fixture"],
-        now=_figures(plain["now"]),
-        before=None if plain["baseline"] is None else _figures(plain["baseline"]),
+        now=_figures(compared["now"]),
+        before=None if before is None else _figures(before),
         price_list_change=_usd(plain["price_list_change_usd"]),
         headline=plain["headline"],
         findings=tuple(_finding(finding) for finding in plain["findings"]),
         accepted=tuple(_finding(finding) for finding in plain["accepted"]),
         causes=tuple(
             Cause(one["kind"], one["text"], _usd(one["usd"]), one["tokens"], one["model"])
-            for one in plain["causes"]
+            for one in compared["causes"]
         ),
         spending=tuple(
             Spending(
@@ -180,6 +203,7 @@ def _test(plain: Mapping[str, Any]) -> TestView:
             )
             for one in plain["spending"]
         ),
+        reason=since["reason"] if since else None,
     )
 
 
@@ -237,6 +261,8 @@ def _command(text: str) -> str:
     Raises:
         ValueError: It is none that we write.
     """
+    if len(text) > LONGEST_COMMAND:
+        raise ValueError(f"accept_command has more than {LONGEST_COMMAND} characters")
     try:
         given = shlex.split(text)
     except ValueError:
@@ -249,7 +275,15 @@ def _command(text: str) -> str:
             words.append(f"{flag}={shlex.quote(value)}")
     if words[: len(start)] != start or " ".join(words) != text or not is_inert(text):
         raise ValueError("accept_command is no command that crashlens writes")
+    if any(_outside(word.partition("=")[2]) for word in given):
+        return COMMAND  # whose files these are, nobody knows on another machine
     return text
+
+
+def _outside(path: str) -> bool:
+    """Whether ``path`` leaves the folder that the command is run in."""
+    posix, windows = PurePosixPath(path), PureWindowsPath(path)
+    return bool(posix.is_absolute() or windows.anchor) or ".." in (*posix.parts, *windows.parts)
 
 
 def _folder(text: str) -> str:

@@ -23,7 +23,13 @@ from pytest_crashlens.policy.labels import LabelSum
 from pytest_crashlens.policy.verdict import Finding
 from pytest_crashlens.pricing.card import Cost, RateCard
 from pytest_crashlens.report.failure import headline
-from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
+from pytest_crashlens.report.run_result import (
+    BaselineStatus,
+    BaseStatus,
+    Result,
+    RunResult,
+    Totals,
+)
 
 COMMAND = "pytest --crashlens-update-baseline"
 
@@ -91,7 +97,7 @@ class TestView:
     """Empty for a fixture."""
     outcome: str
     state: str
-    """As :data:`pytest_crashlens.report.run_result.State`."""
+    """As :data:`pytest_crashlens.report.run_result.State`; where a base is known, since that."""
     failed: bool
     fixture: bool
     now: Figures
@@ -105,6 +111,8 @@ class TestView:
     causes: tuple[Cause, ...]
     spending: tuple[Spending, ...]
     """Most money first."""
+    reason: str | None = None
+    """Why somebody accepted in this change what moved."""
 
     __test__ = False
 
@@ -156,6 +164,12 @@ class RunView:
     notices: tuple[str, ...]
     libraries: tuple[str, ...]
     unseen: Mapping[str, tuple[str, ...]]
+    base: BaseStatus | None = None
+    """What ``before``, ``causes`` and ``state`` of the tests refer to; None: to the baseline."""
+    ended: bool = True
+    """False: it was stopped, or broke."""
+    partial: tuple[str, ...] = ()
+    """Why it was not the whole suite."""
     accept_command: str = COMMAND
     context: Context = field(default_factory=Context)
 
@@ -180,6 +194,9 @@ def view_of(run: RunResult, context: Context) -> RunView:
         notices=run.notices,
         libraries=run.libraries,
         unseen=dict(sorted(run.unseen.items())),
+        base=run.base,
+        ended=run.ended,
+        partial=run.partial,
         accept_command=run.accept_command,
         context=context,
     )
@@ -204,15 +221,16 @@ def run_failed(run: RunResult) -> bool:
 def view_of_test(result: Result) -> TestView:
     """What reports show of one test."""
     assessment = result.assessment
-    comparison = assessment.comparison
+    since = result.since
+    comparison = since.comparison if since else assessment.comparison
     return TestView(
         key=assessment.key,
         nodeid=assessment.nodeid,
         outcome=result.outcome,
-        state=result.state,
+        state=result.state_since_base,
         failed=assessment.verdict.failed,
         fixture=result.fixture,
-        now=figures(assessment.now, assessment.now.cost(assessment.cards)),
+        now=figures(*side_now(result)),
         before=None
         if comparison is None
         else figures(comparison.before, comparison.before.cost(comparison.cards)),
@@ -222,7 +240,17 @@ def view_of_test(result: Result) -> TestView:
         accepted=assessment.accepted,
         causes=comparison.causes() if comparison and result.judged else (),
         spending=tuple(spending(assessment)),
+        reason=since.reason if since else None,
     )
+
+
+def side_now(result: Result) -> tuple[Entry, Cost]:
+    """What the test uses, at the prices of what it is compared with."""
+    assessment = result.assessment
+    if result.since and result.since.comparison:
+        now = result.since.comparison.now
+        return now, now.cost(result.since.comparison.cards)
+    return assessment.now, assessment.now.cost(assessment.cards)
 
 
 def figures(entry: Entry, cost: Cost) -> Figures:

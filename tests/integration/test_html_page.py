@@ -357,7 +357,9 @@ def test_it_fits_and_can_be_read(page: Any, dark: bool) -> None:
 def test_print(page: Any) -> None:
     opened = page(example(), HISTORY).open(dark=True, media="print")
     assert opened.run("return getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-    assert not opened.find(".controls").is_displayed()
+    assert not opened.find("#search").is_displayed()
+    assert not opened.find("#changed").is_displayed()
+    assert opened.find("#status").is_displayed(), "how many tests there are"
     assert opened.run(CONTRAST)[1] == []
     closed = "return document.querySelectorAll('details:not([open])').length"
     assert opened.run(closed) > 0
@@ -367,6 +369,16 @@ def test_print(page: Any) -> None:
     assert opened.run(closed) > 0
     printed = base64.b64decode(opened.command("Page.printToPDF")["data"])
     assert printed.startswith(b"%PDF-")
+
+
+def test_every_row_is_printed(page: Any, thousands: RunView) -> None:
+    opened = page(thousands).open(media="print")
+    rows = "return document.querySelectorAll('#tests tbody tr').length"
+    assert opened.run(rows) == 100
+    opened.run("dispatchEvent(new Event('beforeprint'))")
+    assert opened.run(rows) == len(thousands.tests)
+    opened.run("dispatchEvent(new Event('afterprint'))")
+    assert opened.run(rows) == 100
 
 
 def test_without_scripts_everything_is_there(page: Any, thousands: RunView) -> None:

@@ -123,12 +123,27 @@ class Repository:
         return done.stdout
 
     def tests_of_the_pull_request(self) -> Ran:
-        """The first workflow; what it leaves is an artifact of its run."""
+        """The first workflow; what it leaves is an artifact of its run.
+
+        It runs in the merge of the branch into main, as GitHub makes it, and with no more of the
+        history than that and its two parents.
+        """
         sha = self.git("rev-parse", "HEAD").strip()
+        self.runner.base_ref = "main"
+        self.git("switch", "--quiet", "--detach", "main")
+        self.git("merge", "--quiet", "--no-ff", "--message", "Merge 7 into main", "better-answers")
+        merge = self.git("rev-parse", "HEAD").strip()
+        self.git("switch", "--quiet", "better-answers")
+        checkout = self.runner.files / merge
+        self.git("init", "--quiet", str(checkout))
+        origin = self.project.path.as_uri()
+        git_in = ["-C", str(checkout)]
+        self.git(*git_in, "fetch", "--quiet", "--depth", "2", origin, merge)
+        self.git(*git_in, "checkout", "--quiet", "--detach", merge)
         summary = self.runner.files / "summary.md"
         summary.unlink(missing_ok=True)
-        ran = self.runner.job(CI / "crashlens.yml", {}, self.project.path)
-        report = self.project.path / "crashlens-report.json"
+        ran = self.runner.job(CI / "crashlens.yml", {}, checkout)
+        report = checkout / "crashlens-report.json"
         pull = {
             "number": 7,
             "state": "open",
@@ -141,7 +156,6 @@ class Repository:
         }
         self.runner.put(self.runner.state | {"pulls": [pull]})
         self.runner.artifact("77", {report.name: report.read_bytes()})
-        report.unlink()
         return ran
 
     def comment(self, conclusion: str) -> str:
@@ -197,7 +211,9 @@ def test_from_the_first_commit_to_the_merge(repository: Repository) -> None:
     assert "input length +$0.00" in comment
     assert f"`app.py:{SPENT_AT} ask`" in comment
     assert "--crashlens-reason" in comment
-    assert (repository.runner.files / "summary.md").read_text().strip() == comment.strip()
+    summary = (repository.runner.files / "summary.md").read_text()
+    sha = repository.git("rev-parse", "HEAD")[:7]
+    assert comment == f"{summary}\n<sub>For commit {sha}.</sub>\n"
 
     # the reviewer says: the dearer model was not needed
     repository.change('MODEL = "gpt-4o"', 'MODEL = "gpt-4o-mini"')
@@ -218,10 +234,22 @@ def test_from_the_first_commit_to_the_merge(repository: Repository) -> None:
     assert repository.git("show", "HEAD").count('+      "reason": "fewer wrong promises"') == 2
     assert "fewer wrong promises" in repository.tool("crashlens", "diff", "main")
 
-    assert repository.tests_of_the_pull_request().code == 0
+    ran = repository.tests_of_the_pull_request()
+    assert ran.code == 0, ran.out
     comment = repository.comment("success")
-    assert verdict(comment).startswith("### ✅ LLM cost")
+    assert re.match(
+        r"<!-- crashlens:comment:v1 notable=yes -->\n"
+        r"### ✅ LLM cost: this change costs \$0\.\d+ more per test run \(\+[\d,]+ %\), "
+        r"accepted in this change: fewer wrong promises — all tests within their limits\n",
+        comment,
+    )
     assert "❌" not in comment
+    assert "input length +$0.00" in comment
+    assert re.search(
+        r"\| 👁 \| `test_app.py::test_answer` \| .* \| accepted in this change", comment
+    )
+    [notice] = [line for line in ran.out.splitlines() if line.startswith("::notice")]
+    assert "accepted in this change: fewer wrong promises" in notice
 
     repository.git("switch", "--quiet", "main")
     repository.git("merge", "--quiet", "--no-ff", "--message", "Merge", "better-answers")
@@ -264,4 +292,4 @@ def test_a_fork_cannot_write_more_than_a_comment(repository: Repository) -> None
     ran = repository.runner.job(CI / "crashlens-comment.yml", {"workflow_run": run}, elsewhere)
     assert ran.code == 2
     assert "crashlens-report.json" in ran.out
-    assert repository.runner.state["comments"] == {}
+    assert repository.runner.state["comments"].get("7", []) == []

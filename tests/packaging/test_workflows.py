@@ -251,7 +251,8 @@ def test_one_comment_that_is_kept_up_to_date(runner: Runner) -> None:
     *others, ours = runner.state["comments"]["5"]
     assert others == strangers
     assert ours["user"]["login"] == BOT
-    assert ours["body"] == (ROOT / "tests/output/reports/red.md").read_text()
+    golden = (ROOT / "tests/output/reports/red.md").read_text()
+    assert ours["body"] == f"{golden}\n<sub>For commit abababa.</sub>\n"
 
     plain = json.loads(SAVED)
     plain["incomplete"] = ["a worker crashed"]
@@ -308,7 +309,8 @@ def test_artifacts_that_are_not_downloaded(runner: Runner, settings: dict[str, A
     runner.artifact("77", {"crashlens-report.json": SAVED}, **settings)
     ran = comment(runner)
     assert ran.code == 0, ran.out
-    assert ran.steps == ["Find the pull request", "Download the report"]
+    assert ran.steps == ["Find the pull request", "Download the report", "Write the comment"]
+    assert bodies(runner) == []
     assert not any(path.endswith("/zip") for _, path, _ in runner.asked)
 
 
@@ -329,11 +331,31 @@ def test_artifacts_that_are_no_report(runner: Runner, members: Mapping[str, byte
     runner.artifact("77", members)
     ran = comment(runner)
     assert ran.code != 0
-    assert ran.steps[-1] == "Render the report"
+    assert ran.steps[-2:] == ["Render the report", "Write the comment"]
     assert "Traceback" not in ran.out
     assert ("larger than 64 MiB" in ran.out) is (members is HOSTILE["a bomb"])
     assert not [line for line in ran.out.splitlines() if re.match(r"::(?!stop-commands::)", line)]
-    assert runner.state["comments"] == {}
+    assert bodies(runner) == []
+
+
+@pytest.mark.parametrize("left", ["nothing", "no report", "an old command"])
+def test_a_commit_without_a_report_leaves_no_old_comment(runner: Runner, left: str) -> None:
+    ready(runner)
+    assert comment(runner).code == 0
+    (red,) = bodies(runner)
+    runner.put(runner.state | {"artifacts": {}})
+    if left != "nothing":
+        data = b"{}" if left == "no report" else SAVED.replace(b"-update-baseline", b"-x; id")
+        runner.artifact("77", {"crashlens-report.json": data})
+    ran = comment(runner)
+    assert ran.code == (0 if left == "nothing" else 2)
+    (body,) = bodies(runner)
+    assert body != red
+    assert body.splitlines()[:2] == [
+        f"{MARKER} notable=yes -->",
+        "### ⚠️ LLM cost: no report for commit abababa",
+    ]
+    assert len(body.splitlines()) == 4
 
 
 def test_members_beside_the_report_are_written_nowhere(runner: Runner) -> None:
@@ -401,11 +423,11 @@ def test_the_life_of_a_pull_request(project: Project, runner: Runner) -> None:  
     (body,) = bodies(runner)
     assert "❌ LLM cost: this change costs" in body.splitlines()[1]
     summary = Path(runner.environment["GITHUB_STEP_SUMMARY"]).read_text()
-    assert summary.endswith(body)
+    assert body == f"{summary[summary.rindex(MARKER) :]}\n<sub>For commit abababa.</sub>\n"
 
     assert push(test_a=1000, test_b=200).code == 0
     (body,) = bodies(runner)
-    assert body.splitlines()[1].startswith("### ✅ LLM cost: this change costs the same")
+    assert body.splitlines()[1].startswith("### ✅ LLM cost: this test run costs the same")
 
 
 def test_the_action(project: Project, runner: Runner) -> None:  # noqa: F811

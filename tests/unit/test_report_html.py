@@ -24,7 +24,8 @@ from pytest_crashlens.baseline.causes import Cause
 from pytest_crashlens.detect.detection import Detection
 from pytest_crashlens.model.usage import Usage
 from pytest_crashlens.report import html_charts, html_parts
-from pytest_crashlens.report.change import change_of, money_sentence, verdict
+from pytest_crashlens.report.change import change_of
+from pytest_crashlens.report.headline import money_sentence, verdict
 from pytest_crashlens.report.html import FOLDER, html
 from pytest_crashlens.report.html_parts import Point
 from pytest_crashlens.report.inert import inert
@@ -177,7 +178,7 @@ def test_it_says_first_what_the_comment_says() -> None:
     money = money_sentence(example_run, change_of(example_run))
     (title,) = root.findall(".//h1")
     assert text_of(title).lower().startswith(money.lower())
-    assert text_of(title).endswith("+$390.00 per month at 30,000 runs")
+    assert text_of(title).endswith("+$420.00 per month at 30,000 runs")
     found = root.find(".//p[@class='verdict bad']")
     assert text_of(found).removeprefix("✖ ") == verdict(example_run)[1]
 
@@ -276,8 +277,10 @@ def test_each_token_is_counted_once() -> None:
         "reasoning": (0, 50),
     }
     new = view(before=None, state="missing")
-    alone = run(new, simulated=figures(usage=usage))
-    assert html_parts.tokens(alone, _change(new))[0] == html_parts.Amount("input", None, 600)
+    assert html_parts.tokens(run(new), _change(new))[0] == html_parts.Amount("input", 0, 1000)
+    first = BaselineStatus(name="b", mode="first run")
+    alone = run(new, simulated=figures(usage=usage), baseline=first)
+    assert html_parts.tokens(alone, change_of(alone))[0] == html_parts.Amount("input", None, 600)
 
 
 def _change(test: Any) -> Any:

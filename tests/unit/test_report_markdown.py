@@ -17,9 +17,9 @@ from pytest_crashlens.baseline.moved import Moved
 from pytest_crashlens.detect.detection import Detection
 from pytest_crashlens.policy.verdict import Finding
 from pytest_crashlens.report.markdown import LIMIT, MARKER, markdown
-from pytest_crashlens.report.run_result import BaselineStatus
+from pytest_crashlens.report.run_result import BaselineStatus, BaseStatus
 from pytest_crashlens.report.view import Context, LabelView, RunView
-from tests.unit.run_views import over, rose, run, spent, view
+from tests.unit.run_views import figures, over, rose, run, spent, view
 
 EVIL = (
     "](https://evil.example)",
@@ -141,6 +141,8 @@ def everywhere(evil: str) -> RunView:
         view(evil, state="moved", findings=(told,), **given),
         view(evil, state="cheaper", **given),
         view(evil, state="accepted", accepted=(finding,), **given),
+        view(evil, "1", "2", state="accepted", reason=evil, **given),
+        view(evil, None, state="new", reason=evil, **given),
         view(evil, None, state="missing", headline=evil, **given),
         view(evil, state="not judged", outcome=evil, **given),
         view(evil, "1", None, "over", headline=evil, **given),
@@ -168,6 +170,8 @@ def everywhere(evil: str) -> RunView:
         libraries=(evil,),
         unseen={evil: (evil,)},
         unanswered=1,
+        base=BaseStatus(revision=evil, commit=evil, changed=True, removed=(evil,)),
+        partial=(evil,),
     )
 
 
@@ -211,7 +215,7 @@ def test_it_fits_into_a_comment(number: int, name: str) -> None:
     assert len(text) <= LIMIT < 65_536
     first, second = text.splitlines()[:2]
     assert first == f"{MARKER} notable=yes -->"
-    assert second.startswith("### ❌ LLM cost: this change costs $")
+    assert second.startswith("### ❌ LLM cost: this change costs at least $")
     assert f"{2 * number:,} tests over the limit" in second or number == 1
     assert_harmless(text)
 
@@ -259,3 +263,77 @@ def test_a_month_only_where_the_volume_is_known() -> None:
     assert "month" not in markdown(run(over()))
     text = markdown(run(over(), context=Context(runs_per_month=1000)))
     assert "+$10.00 per month at 1,000 runs" in text.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    "nodeid",
+    [
+        "--basetemp=/home/me",
+        "--basetemp=/home/me::x",
+        "@evil.txt::x",
+        "-p evil::x",
+        "test_a.py",
+        "/tmp/test_a.py::x",
+        "../evil/test_a.py::x",
+        "::x",
+    ],
+)
+def test_a_command_has_no_names_that_are_none(nodeid: str) -> None:
+    text = markdown(run(over(), over("b", nodeid=nodeid)))
+    assert "'why it is worth it'\n" in text
+    assert "'why it is worth it' tests/test_a.py::test_one t.py::b\n" in markdown(
+        run(over(), over("b", nodeid="t.py::b"))
+    )
+
+
+def test_what_has_no_bound_of_its_own_is_left_out() -> None:
+    command = f"pytest --crashlens-update-baseline --crashlens-baseline={'a' * 70_000}"
+    text = markdown(run(over(), accept_command=command))
+    assert text.splitlines()[1].startswith("### ❌ LLM cost: this change costs $0.010 more")
+    assert text.endswith("\n\nThe rest is too long for a comment.\n")
+    assert len(text) < 1000
+
+
+def test_what_this_change_accepted() -> None:
+    base = BaseStatus(revision="HEAD^1", commit="ab" * 20, changed=True, removed=("x", "y"))
+    old = view("a.py::t", "0.01", "0.03", "accepted", reason="better answers", causes=over().causes)
+    new = view("b.py::t", None, "0.5", "new", reason="asked @all for it")
+    text = markdown(run(old, new, base=base))
+    first, second = text.splitlines()[:2]
+    assert first == f"{MARKER} notable=yes -->"
+    assert second == (
+        "### ✅ LLM cost: this change costs $0.52 more per test run (+5,200 %, with $0.50 for 1 "
+        "new test), accepted in this change: better answers (and 1 more reason) — all tests within "
+        "their limits"
+    )
+    assert "of `HEAD^1` (`ababababab`), where this change starts from." in text
+    assert "| 👁 | `a.py::t` | $0.010 | $0.030 | +200 % | accepted in this change: better" in text
+    assert "**1 new test**, $0.50 per test run (now in the baseline):" in text
+    assert "- `b.py::t`: $0.50, most of it at `app/agent.py:42 plan`: `asked @all for it`" in text
+    assert "2 entries of the baseline removed in this change" in text
+    assert "**Why** (+$0.520): new tests +$0.500" in text
+    none = replace(base, there=False)
+    text = markdown(run(view(), base=none))
+    assert "against the baseline `crashlens-baseline.json`, which is new since `HEAD^1`." in text
+    assert f"{MARKER} notable=yes -->" in text
+
+
+def test_what_was_not_compared_is_told_with_its_money() -> None:
+    failed = view("b", "1.31", "1.50", "not judged", outcome="failed")
+    text = markdown(run(view(), failed, partial=("-k",)))
+    assert "(they failed" not in text
+    assert text.splitlines()[1].endswith(
+        "1 of 2 tests could not be compared — 1 test could not be compared (it failed), "
+        "only part of the tests ran"
+    )
+    assert "1 that failed or were skipped ($1.31 in the baseline, $1.50 as far as" in text
+    assert "- `b`: failed ($1.31 in the baseline, $1.50 now)" in text
+    assert "Only part of the tests ran: `-k`." in text or "Only part of the tests ran: -k." in text
+
+
+def test_no_empty_table_and_no_column_that_is_not_there() -> None:
+    nothing = run(spent=figures("0", 0), simulated=figures("0", 0))
+    assert "| per test run" not in markdown(nothing)
+    assert "the last column names the line" in markdown(run(over()))
+    assert "the last column" not in markdown(run(over(spending=())))
+    assert "**Not intended?** Fix it.\n" in markdown(run(over(spending=())))

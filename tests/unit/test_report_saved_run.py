@@ -187,7 +187,16 @@ def test_what_is_no_report_is_named(data: bytes, words: str) -> None:
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (("tests", 1, "now", "cost_usd"), "1e9", "tests[1].now.cost_usd: expected a text like ^-?"),
+        (
+            ("tests", 1, "now", "cost_usd"),
+            "1e9",
+            "tests[1].now.cost_usd: expected a text like ^[0-9]",
+        ),
+        (
+            ("tests", 1, "now", "cost_usd"),
+            "-1",
+            "tests[1].now.cost_usd: expected a text like ^[0-9]",
+        ),
         (("tests", 1, "now", "cost_usd"), 0.5, "tests[1].now.cost_usd: expected string or null"),
         (("tests", 1, "now", "calls"), -1, "tests[1].now.calls: expected at least 0, got -1"),
         (("tests", 1, "now", "calls"), 10**40, "tests[1].now.calls: expected at most 1000"),
@@ -206,6 +215,11 @@ def test_what_is_no_report_is_named(data: bytes, words: str) -> None:
             ("accept_command",),
             "pytest --crashlens-update-baseline --crashlens-config='a\u202e.yml'",
             "accept_command is no command",
+        ),
+        (
+            ("accept_command",),
+            f"pytest --crashlens-update-baseline --crashlens-baseline={'a' * 500}",
+            "accept_command has more than 500 characters",
         ),
         (("context", "folder"), "../..", "context.folder is no folder"),
         (("context", "folder"), "/etc", "context.folder is no folder"),
@@ -234,6 +248,23 @@ def test_commands_that_we_write_are_read(command: str) -> None:
             read(plain)
     else:
         assert read(plain).accept_command == command
+
+
+@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", "'C:\\x'", "'..\\x'"])
+def test_a_command_leaves_no_folder(path: str) -> None:
+    command = f"pytest --crashlens-update-baseline --crashlens-baseline={path}"
+    plain = changed(("accept_command",), command, delete=False)
+    assert read(plain).accept_command == "pytest --crashlens-update-baseline"
+
+
+def test_reports_of_earlier_releases_are_read() -> None:
+    """They know of no base, and not whether the run came to its end."""
+    plain = json.loads(RED.read_text())
+    for name in ("base", "ended", "partial"):
+        del plain[name]
+    for test in plain["tests"]:
+        del test["base"], test["since_base"]
+    assert read(plain) == read(GOOD)
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@
       show();
     }
 
+    // on paper there is no button for more
+    addEventListener("beforeprint", () => body.replaceChildren(...matching()));
+    addEventListener("afterprint", show);
+
     heads.forEach((head) => {
       const button = head.querySelector("button");
       button.addEventListener("click", () => sort(head, button));
