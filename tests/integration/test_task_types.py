@@ -97,9 +97,7 @@ def test_the_reference_file_means_what_its_comments_say(reference: Project) -> N
     # what was inferred says by what; a label needs no explanation
     assert "(inferred: order: summarize" in found["test_inferred_at"][0]["text"]
     assert "inferred" not in found["test_header"][0]["text"]
-    result.stdout.fnmatch_lines(
-        ["2 calls are of unknown task, not held against the rules for *"]
-    )
+    result.stdout.fnmatch_lines(["2 calls are of unknown task, not held against the rules for *"])
     assert "Not a Label" not in (reference.path / "out.json").read_text()
 
 
