@@ -118,7 +118,9 @@ def _next(done: _Done) -> Iterator[tuple[str, str]]:
         GITLAB,
         GITLAB_JOB,
         TESTS_WORKFLOW,
+        install_unknown,
         interval,
+        key_needed,
     )
 
     found = done.found
@@ -134,6 +136,15 @@ def _next(done: _Done) -> Iterator[tuple[str, str]]:
         yield "pytest --crashlens", "run the tests and hold them against the limits"
     yield "crashlens validate --explain", "what crashlens.yml says, in sentences"
     paths = [one.path for one in done.written]
+    for job, place, secret in (
+        (TESTS_WORKFLOW, "the step Install", "a secret of the repository"),
+        (GITLAB_JOB, "the script", "a masked variable of the project"),
+    ):
+        if job in paths and install_unknown(found):
+            why = "to be completed by hand: nothing was found that installs what your tests need"
+            yield f"{place} in {job}", why
+        if job in paths and (key := key_needed(found)):
+            yield f"{key} as {secret}", f"for live calls, see {job}: no recordings were found"
     if found.repository is not None and paths:
         new = [found.baseline] if found.baseline and not found.has_baseline else []
         names = " ".join(shlex.quote(path) for path in [*paths, *new])

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Literal
 
-from pytest_crashlens.cli.init_found import OURS, Found
+from pytest_crashlens.cli.init_found import OURS, PYTHONS, Found
 from pytest_crashlens.cli.output import plural, printable
 from pytest_crashlens.report.spend import FOLDER
 
@@ -22,6 +22,17 @@ GITLAB = ".gitlab-ci.yml"
 GITLAB_JOB = ".gitlab/llm-cost.yml"
 CRON = {"daily": "23 5 * * *", "weekly": "23 5 * * 1", "monthly": "23 5 1 * *"}
 """Not on the hour, when everybody's jobs start."""
+KEYS = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "google-genai": "GEMINI_API_KEY",
+    "mistralai": "MISTRAL_API_KEY",
+    "cohere": "CO_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "together": "TOGETHER_API_KEY",
+    "huggingface_hub": "HF_TOKEN",
+}
+"""Variables that SDKs take the key from."""
 SDKS_NAMED = 8
 FOLDERS_NAMED = 3
 
@@ -107,13 +118,47 @@ def github_tests(found: Found) -> str:
     every = interval(found)
     schedule = f'  schedule:\n    - cron: "{CRON[every]}"  # {every}, UTC\n' if every else ""
     text = starter("github-tests.yml").replace("  # SCHEDULE\n", schedule)
-    return _with_lines(text, install(found, 'echo "{}/bin" >> "$GITHUB_PATH"'))
+    text = text.replace(f'python-version: "{PYTHONS[0]}"', f'python-version: "{found.python}"')
+    key = key_needed(found)
+    secret = [
+        "# No recordings were found. Live calls need the provider's key; for forks there is none:",
+        f"# env: {{{key}: '${{{{ secrets.{key} }}}}'}}",
+    ]
+    text = _with_lines(text, "SECRET", secret if key else [])
+    commands = install(found, 'echo "{}/bin" >> "$GITHUB_PATH"')
+    return _with_lines(text, "INSTALL", [*_to_add(found), *commands])
 
 
 def gitlab_job(found: Found) -> str:
     """The job that runs the tests on GitLab."""
     commands = install(found, 'PATH="{}/bin:$PATH"')
-    return _with_lines(starter("gitlab-job.yml"), [f"- {command}" for command in commands])
+    text = starter("gitlab-job.yml")
+    text = text.replace(f"image: python:{PYTHONS[0]}", f"image: python:{found.python}")
+    key = key_needed(found)
+    secret = [
+        "# No recordings were found. Live calls need the provider's key, as a masked variable of",
+        f"# the project (Settings, CI/CD, Variables): {key}",
+    ]
+    text = _with_lines(text, "SECRET", secret if key else [])
+    lines = [*_to_add(found), *(f"- {command}" for command in commands)]
+    return _with_lines(text, "INSTALL", lines)
+
+
+def key_needed(found: Found) -> str | None:
+    """The variable with a provider's key that live calls need, where no answers are recorded."""
+    if found.recordings or not found.sdks:
+        return None
+    return next((KEYS[sdk] for sdk in found.sdks if sdk in KEYS), KEYS["openai"])
+
+
+def install_unknown(found: Found) -> bool:
+    """Whether SDKs are used, and nothing was found that installs them."""
+    return bool(found.sdks) and not found.install
+
+
+def _to_add(found: Found) -> list[str]:
+    told = "# add what your tests need: nothing was found that it could be installed from"
+    return [told] if install_unknown(found) else []
 
 
 def install(found: Found, on_path: str) -> list[str]:
@@ -125,11 +170,16 @@ def install(found: Found, on_path: str) -> list[str]:
     ours = [] if found.has_us else [OURS]
     if found.install == "uv":
         more = [f"uv pip install {OURS}"] if ours else []
-        return [f"{pip} uv", "uv sync --all-extras", *more, on_path.format("$PWD/.venv")]
+        return [
+            f"{pip} uv",
+            "uv sync --all-extras --all-groups",
+            *more,
+            on_path.format("$PWD/.venv"),
+        ]
     if found.install == "poetry":
         more = [f"poetry run {pip} {OURS}"] if ours else []
         where = on_path.format("$(poetry env info --path)")
-        return [f"{pip} poetry", "poetry install --all-extras", *more, where]
+        return [f"{pip} poetry", "poetry install --all-extras --all-groups", *more, where]
     parts = []
     for name in found.requirements:
         parts += ["-r", name]
@@ -233,8 +283,8 @@ def _quoted(pattern: str) -> str:
     return f'"{escaped}"'
 
 
-def _with_lines(template: str, lines: Sequence[str]) -> str:
-    """``template`` with ``lines`` in place of its line ``# INSTALL``, as far to the right."""
-    (place,) = re.findall(r"^ *# INSTALL\n", template, re.M)
+def _with_lines(template: str, name: str, lines: Sequence[str]) -> str:
+    """``template`` with ``lines`` in place of its line ``# NAME``, as far to the right."""
+    (place,) = re.findall(rf"^ *# {name}\n", template, re.M)
     indent = place.partition("#")[0]
     return template.replace(place, "".join(f"{indent}{line}\n" for line in lines))

@@ -42,6 +42,8 @@ SDKS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 NO_PROOF = frozenset({"agents"})
 """Modules whose name a project may well use for itself."""
 OURS = "pytest-crashlens"
+PYTHONS = ("3.13", "3.12", "3.11", "3.14", "3.15")
+"""Versions that we run on, best first: the newest that every library has long been built for."""
 
 LARGEST = 1024 * 1024
 """Bytes of a file that is looked into."""
@@ -80,6 +82,8 @@ class Found:
     """Of the project, those that sound like tests."""
     groups: tuple[str, ...]
     """Dependency groups that sound like tests."""
+    python: str
+    """The best version of Python that the project allows, as CI names it."""
     has_us: bool
     """Whether we are among the dependencies."""
     config: str | None
@@ -112,9 +116,9 @@ def look(folder: Path) -> Found:
     repository = next((up for up in (folder, *folder.parents) if (up / ".git").exists()), None)
     files = list(_ci_files(folder))
     requirements = tuple(
-        path.name
-        for path in sorted(folder.glob("*requirements*.txt"))
-        if path.is_file() and re.fullmatch(r"[\w.-]+", path.name)  # a word in YAML and shell
+        _relative(path, folder)
+        for path in _requirements(folder)
+        if re.fullmatch(r"[\w.-]+", path.name)  # a word in YAML and shell
     )
     return Found(
         folder=folder,
@@ -132,6 +136,7 @@ def look(folder: Path) -> Found:
         requirements=requirements,
         extras=_for_tests(_table(project, "project", "optional-dependencies")),
         groups=_for_tests(_table(project, "dependency-groups")),
+        python=_python(folder, project, faults),
         has_us=OURS in named,
         config=_relative(path, folder) if path else None,
         settings=settings,
@@ -162,9 +167,8 @@ def _dependencies(folder: Path, project: Mapping[str, Any], faults: list[str]) -
                 found.setdefault(re.sub(r"[-_.]+", "-", match[1]).lower(), where)
 
     add(_of_project(project), "pyproject.toml")
-    for pattern in ("*requirements*.txt", "requirements/*.txt"):
-        for path in sorted(folder.glob(pattern)):
-            add(_text(path).splitlines(), _relative(path, folder))
+    for path in _requirements(folder):
+        add(_text(path).splitlines(), _relative(path, folder))
     setup = _ini(folder / "setup.cfg")
     if setup is not None:
         add(setup.get("options", "install_requires", fallback="").splitlines(), "setup.cfg")
@@ -176,6 +180,38 @@ def _dependencies(folder: Path, project: Mapping[str, Any], faults: list[str]) -
         locked = [package.get("name") for package in packages if isinstance(package, dict)]
         add((name for name in locked if isinstance(name, str)), lock)
     return found
+
+
+def _requirements(folder: Path) -> list[Path]:
+    patterns = ("*requirements*.txt", "requirements/*.txt")
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return [path for path in paths if path.is_file()]
+
+
+def _python(folder: Path, project: Mapping[str, Any], faults: list[str]) -> str:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    setup = _ini(folder / "setup.cfg")
+    asked = (
+        _table(project, "project").get("requires-python")
+        or _table(project, "tool", "poetry", "dependencies").get("python")
+        or (setup.get("options", "python_requires", fallback="") if setup is not None else "")
+    )
+    # Poetry's own signs: any later 3.x, and any later patch
+    told = re.sub(r"\^\s*(3[\d.]*)", r">=\1,<4", str(asked))
+    told = re.sub(r"~\s*(3\.\d+)(\.\d+)?", lambda at: f"~={at[1]}{at[2] or '.0'}", told)
+    try:
+        allowed = SpecifierSet(told)
+    except InvalidSpecifier:
+        return PYTHONS[0]
+    for version in PYTHONS:
+        if f"{version}.99" in allowed:  # whatever patch is the last
+            return version
+    patches = (f"{version}.{patch}" for version in PYTHONS for patch in range(40, -1, -1))
+    exact = next((patch for patch in patches if patch in allowed), None)
+    if exact is None:
+        faults.append(f"No Python is in {asked} that {OURS} runs on: it needs 3.11 or later")
+    return exact or PYTHONS[0]
 
 
 def _of_project(project: Mapping[str, Any]) -> Iterator[str]:

@@ -173,6 +173,33 @@ def test_no_ci_and_no_sdk(folder, init):
     assert out.endswith("  crashlens init --ci github\n      no CI was found; or --ci gitlab\n")
 
 
+@pytest.mark.parametrize(
+    ("ci", "install", "key"),
+    [
+        (
+            "github",
+            "the step Install in .github/workflows/crashlens.yml",
+            "OPENAI_API_KEY as a secret of the repository",
+        ),
+        (
+            "gitlab",
+            "the script in .gitlab/llm-cost.yml",
+            "OPENAI_API_KEY as a masked variable of the project",
+        ),
+    ],
+)
+def test_what_the_job_lacks_is_said(folder, init, ci, install, key):
+    def said() -> list[str]:
+        return [one["command"] for one in json.loads(init("--ci", ci, "--json")[1])["next"]]
+
+    (folder / "pyproject.toml").unlink()
+    (folder / "tests" / "cassettes" / "a.yaml").unlink()
+    (folder / "app.py").write_text("import openai\n")
+    assert {install, key} <= set(said())
+    # what is left as it is may be complete
+    assert not {install, key} & set(said())
+
+
 def test_ci_that_is_there(folder, init):
     (folder / ".gitlab-ci.yml").write_text("test:\n  script: [pytest]\n")
     (folder / "crashlens.yml").write_text(

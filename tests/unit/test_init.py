@@ -200,7 +200,7 @@ def test_odd_tables_are_no_fault(tmp_path: Path, text: str) -> None:
             {"uv.lock": ""},
             [
                 "python -m pip install uv",
-                "uv sync --all-extras",
+                "uv sync --all-extras --all-groups",
                 "uv pip install pytest-crashlens",
                 "PATH=$PWD/.venv",
             ],
@@ -209,8 +209,15 @@ def test_odd_tables_are_no_fault(tmp_path: Path, text: str) -> None:
             {"poetry.lock": "[[package]]\nname = 'pytest_crashlens'\n"},
             [
                 "python -m pip install poetry",
-                "poetry install --all-extras",
+                "poetry install --all-extras --all-groups",
                 "PATH=$(poetry env info --path)",
+            ],
+        ),
+        (
+            {"requirements/test.txt": "", "requirements/base.txt": "", "requirements/b;c.txt": ""},
+            [
+                "python -m pip install -r requirements/base.txt -r requirements/test.txt "
+                "pytest-crashlens"
             ],
         ),
         (
@@ -223,13 +230,107 @@ def test_install(tmp_path: Path, files: dict[str, str], commands: list[str]) -> 
     assert install(looked(tmp_path, **files), "PATH={}") == commands
 
 
+def jobs(found: Found) -> tuple[str, str]:
+    """The jobs of both services; comments in them leave them whole."""
+    written = (github_tests(found), gitlab_job(found))
+    for text in written:
+        yaml.safe_load(text)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"Pipfile": "[packages]\nopenai = '*'\n", "app.py": "import openai\n"}, True),
+        ({"environment.yml": "dependencies: [openai]\n", "app.py": "import openai\n"}, True),
+        ({"app.py": "import openai\n"}, True),
+        ({"app.py": "import httpx\n"}, False),
+        ({"app.py": "import openai\n", "requirements/all.txt": "openai\n"}, False),
+        ({"app.py": "import openai\n", "setup.py": ""}, False),
+    ],
+)
+def test_what_installs_the_sdks_is_asked_for(
+    tmp_path: Path, files: dict[str, str], told: bool
+) -> None:
+    found = looked(tmp_path, **files)
+    github, gitlab = jobs(found)
+    assert ("        run: |\n          # add what your tests need: " in github) is told
+    assert ("  script:\n    # add what your tests need: " in gitlab) is told
+    steps = yaml.safe_load(github)["jobs"]["tests"]["steps"]
+    (lines,) = [step["run"].splitlines() for step in steps if step.get("name") == "Install"]
+    assert len(lines) == 1 + told
+    assert yaml.safe_load(gitlab)["llm-cost"]["script"][0] == lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("files", "key"),
+    [
+        ({"requirements.txt": "openai\n"}, "OPENAI_API_KEY"),
+        ({"requirements.txt": "ollama\nanthropic\n"}, "ANTHROPIC_API_KEY"),
+        ({"requirements.txt": "litellm\n"}, "OPENAI_API_KEY"),
+        ({"requirements.txt": "openai\n", "cassettes/a.yaml": CASSETTE}, None),
+        ({"requirements.txt": "httpx\n"}, None),
+    ],
+)
+def test_where_the_key_goes(tmp_path: Path, files: dict[str, str], key: str | None) -> None:
+    github, gitlab = jobs(looked(tmp_path, **files))
+    assert ("_API_KEY" in github, "_API_KEY" in gitlab) == (bool(key), bool(key))
+    if key:
+        assert f"(Settings, CI/CD, Variables): {key}\n" in gitlab
+        # as it says it, taken in
+        steps = yaml.safe_load(github.replace("# env:", "env:"))["jobs"]["tests"]["steps"]
+        (step,) = [step for step in steps if step.get("name") == "Run the tests"]
+        assert step["env"] == {key: "${{ secrets.KEY }}".replace("KEY", key)}
+
+
+PROJECT = "[project]\nname = 'a'\nrequires-python = '%s'\n"
+POETRY = "[tool.poetry.dependencies]\npython = '%s'\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "version"),
+    [
+        ("pyproject.toml", "", "3.13"),
+        ("pyproject.toml", PROJECT % ">=3.9", "3.13"),
+        ("pyproject.toml", PROJECT % ">=3.9,<3.12", "3.11"),
+        ("pyproject.toml", PROJECT % "<=3.12", "3.11"),
+        ("pyproject.toml", PROJECT % ">=3.11,!=3.13.*", "3.12"),
+        ("pyproject.toml", PROJECT % ">=3.11.4,<3.12", "3.11"),
+        ("pyproject.toml", PROJECT % "==3.12.4", "3.12.4"),
+        ("pyproject.toml", PROJECT % ">=3.14", "3.14"),
+        ("pyproject.toml", PROJECT % "three", "3.13"),
+        ("pyproject.toml", "[project]\nrequires-python = [3]\n", "3.13"),
+        ("pyproject.toml", POETRY % "^3.9", "3.13"),
+        ("pyproject.toml", POETRY % "~3.12", "3.12"),
+        ("pyproject.toml", POETRY % ">=3.10,<3.13", "3.12"),
+        ("setup.cfg", "[options]\npython_requires = >=3.8, <3.12\n", "3.11"),
+    ],
+)
+def test_the_python_of_the_job(tmp_path: Path, name: str, text: str, version: str) -> None:
+    found = looked(tmp_path, **{name: text})
+    assert found.faults == ()
+    github, gitlab = jobs(found)
+    assert f'          python-version: "{version}"\n' in github
+    assert f"  image: python:{version}\n" in gitlab
+
+
+def test_no_python_that_both_run_on(tmp_path: Path) -> None:
+    found = looked(tmp_path, **{"pyproject.toml": PROJECT % ">=3.8,<3.11"})
+    (fault,) = found.faults
+    assert (
+        fault == "No Python is in >=3.8,<3.11 that pytest-crashlens runs on: it needs 3.11 or later"
+    )
+    assert found.python == "3.13"
+
+
 @pytest.mark.parametrize("text", ["a: [", "jobs: {}\n"])
 def test_templates_are_whole(tmp_path: Path, text: str) -> None:
     found = looked(tmp_path, **{"uv.lock": "", ".github/workflows/other.yml": text})
     for written in (github_tests(found), gitlab_job(found)):
         assert "# INSTALL" not in written
+        assert "SECRET" not in written
         assert "SCHEDULE" not in written
-        assert "uv sync --all-extras\n" in written
+        assert "uv sync --all-extras --all-groups\n" in written
         yaml.safe_load(written)
 
 
