@@ -30,6 +30,7 @@ from pytest_crashlens.policy.labels import unmatched
 from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.loader import other_projects
 from pytest_crashlens.policy.owners import CodeOwners
+from pytest_crashlens.policy.spend_cap import refused_elsewhere, sent
 from pytest_crashlens.policy.verdict import Finding, Verdict
 from pytest_crashlens.report.junit import properties
 from pytest_crashlens.report.run_result import BaselineStatus, Result, RunResult, Totals
@@ -250,7 +251,10 @@ class Judge:
             session=settings.assessor.session(
                 calls,
                 uncaptured=tuple(self._ledger.uncaptured),
-                refused=tuple(self._ledger.refused),
+                refused=(
+                    *self._ledger.refused,
+                    *refused_elsewhere(self._ledger, self._assessments),
+                ),
                 labels=labels,
                 incomplete=incomplete,
             ),
@@ -259,7 +263,7 @@ class Judge:
                 {one.assessment.nodeid: one.assessment.detections for one in results if one.judged}
             ),
             spent=self._totals(live),
-            simulated=self._totals([call for call in calls if not call.live]),
+            simulated=self._totals([call for call in sent(calls) if not call.live]),
             baseline=self._update(results, extent, stale, ended=ended),
             may_fail=self._settings.may_fail,
             late=tuple(self._ledger.late),

@@ -64,7 +64,7 @@ class LiveCalls:
     def refusal(self, request: str, site: str | None, host: str, owner: str) -> str:
         """What is said of ``request`` that would have gone out."""
         return (
-            f"live call refused (--crashlens-block-live): {request}{_from(site)}, in {owner}; "
+            f"live call refused (--crashlens-block-live): {request}{_from(site)}, {owner}; "
             f"replay or mock it, or let it out: --crashlens-allow-host={host}"
         )
 
@@ -72,7 +72,7 @@ class LiveCalls:
         """What is said of a request that went out over a connection that was open already."""
         return (
             "live call answered although live calls are refused (--crashlens-block-live): "
-            f"{request}{_from(site)}, in {owner}"
+            f"{request}{_from(site)}, {owner}"
         )
 
 

@@ -13,6 +13,9 @@ from weakref import WeakKeyDictionary
 from pytest_crashlens.capture.attempt import Attempt
 from pytest_crashlens.model.call import Call
 
+_NOBODY = ("late", "no test")
+"""Names of owners that are no test or fixture; the latter is said by processes started there."""
+
 
 @dataclass(eq=False, slots=True)
 class Owner:
@@ -40,6 +43,11 @@ class Owner:
     def title(self) -> str:
         """Its name without the number of a fixture's set-up."""
         return self.name.partition(" #")[0]
+
+    @property
+    def where(self) -> str:
+        """Where its requests are sent, as the end of a sentence."""
+        return "outside of tests" if self.name in _NOBODY else f"in {self.title}"
 
     @property
     def has_news(self) -> bool:

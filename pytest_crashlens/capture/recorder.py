@@ -154,7 +154,7 @@ class Recorder:
         if self.live_calls is not None and not self.live_calls.allowed(host):
             what = f"{going[0].method} {_without_query(going[0].url)}" if going else host
             site = going[0].call_site if going else self._call_sites.here()
-            refusal = self.live_calls.refusal(what, site, host, owner.title)
+            refusal = self.live_calls.refusal(what, site, host, owner.where)
             (self.owners.late if owner.finished else owner).refused.append(refusal)
             for attempt in going:
                 attempt.error = LiveCallBlocked.__name__  # whatever it is wrapped in further up
@@ -179,7 +179,7 @@ class Recorder:
         host = self._host_of(attempt.url)
         if not live_calls.allowed(host):
             what = f"{attempt.method} {_without_query(attempt.url)}"
-            told = live_calls.too_late(what, attempt.call_site, owner.title)
+            told = live_calls.too_late(what, attempt.call_site, owner.where)
             (self.owners.late if owner.finished else owner).refused.append(told)
 
     def end(self, attempt: Attempt, ended: Ended, error: BaseException | None = None) -> None:

@@ -82,16 +82,27 @@ class SpendGuard:
         try:
             attempt, owner = self._recorder.in_flight()
             if attempt is not None and owner is not None:
-                refusal = self._spending.refusal(attempt, owner)
+                refusal = self._refusal(attempt, owner)
                 if refusal is not None:
                     attempt.error = SpendCapReached.__name__  # whatever it is wrapped in further up
                     told = (self._recorder.owners.late if owner.finished else owner).refused
                     if refusal not in told:  # a loop may ask without end
                         told.append(refusal)
-        except Exception as fault:
+        except Exception as fault:  # of what to ask about: nothing is known to go out
             self._recorder.fault("look at the spend cap", fault)
         if refusal is not None:
             raise (_SpendCapReachedInPool if in_a_pool() else SpendCapReached)(refusal)
+
+    def _refusal(self, attempt: Attempt, owner: Owner) -> str | None:
+        """Money is not spent because of a fault of ours."""
+        try:
+            return self._spending.refusal(attempt, owner)
+        except Exception as fault:
+            self._recorder.fault("look at the spend cap", fault)
+            return (
+                f"{SPEND_CAP} cannot be held: {type(fault).__name__} in crashlens itself; refused: "
+                f"{attempt.method} {attempt.url.partition('?')[0]}, {owner.where}"
+            )
 
 
 def _patch_httpcore(module: Any, guard: SpendGuard) -> Callable[[], None]:

@@ -8,10 +8,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_crashlens.capture.attempt import Attempt
 from pytest_crashlens.capture.call_site import CallSites
@@ -20,11 +20,16 @@ from pytest_crashlens.capture.live_calls import LiveCalls
 from pytest_crashlens.capture.owners import Owner
 from pytest_crashlens.capture.recorder import Recorder
 from pytest_crashlens.children.spool import ENVIRONMENT, OWNER, RUNNING, Orders, SpoolFile
+from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.exchange import Ended, Exchange
 from pytest_crashlens.providers.calls import Count, Counter, Infer, Inferred, read_calls
 from pytest_crashlens.providers.hosts import serves_models
 from pytest_crashlens.providers.registry import wanted
 from pytest_crashlens.providers.retries import group
+from pytest_crashlens.spend import CAPS
+
+if TYPE_CHECKING:
+    from pytest_crashlens.spend.handed import ToldCaps
 
 QUIET = 1.0
 """Seconds for which a failed attempt waits for its retry before it is told."""
@@ -45,12 +50,31 @@ class TellingRecorder(Recorder):
         self._telling = threading.RLock()
         self._news = threading.Event()
         self._interposition = interposition(self)
+        self._spending: ToldCaps | None = None
 
     def start(self) -> None:
         """Record from now on."""
         self._at_work_here = self.owners.at_work(self._of_name(self._started_by))
         self._at_work_here.__enter__()
         self._interposition.install()
+
+    def hold_caps(self) -> None:
+        """Let nothing out that the caps of the run and its tests forbid, if it has any."""
+        if not (self._folder / CAPS).exists():
+            return
+        from pytest_crashlens.capture.spend_guard import SpendGuard
+        from pytest_crashlens.spend.handed import ToldCaps
+
+        counter = _LazyCounter()
+
+        def read(exchanges: Iterable[Exchange]) -> Sequence[Call]:
+            return read_calls(list(exchanges), count=counter, fingerprint_key=self._key)
+
+        try:
+            self._spending = ToldCaps(self._folder, read, counter, self.fault)
+        except Exception as fault:
+            self.fault("hearing of the spend cap", fault)
+        SpendGuard(self, self._spending or _Unknown()).install()
 
     def begin(
         self, method: str, url: str, body: Callable[[], bytes], headers: Mapping[str, str]
@@ -71,6 +95,8 @@ class TellingRecorder(Recorder):
         """As in a test, and told at once: a pool may stop this process the next moment."""
         super().end(attempt, ended, error)
         try:
+            if self._spending is not None:
+                self._spending.settle()
             self.tell()
         except Exception as fault:
             self.fault("telling of a call", fault)
@@ -109,6 +135,8 @@ class TellingRecorder(Recorder):
         A failed attempt waits a while for its retry, and ``finally_`` nothing waits any longer.
         """
         waiting = False
+        if finally_ and self._spending is not None:
+            self._spending.settle(finally_=True)
         with self._telling:
             for name, owner in list(self._known.items()):
                 held = self._held.pop(name, [])
@@ -134,6 +162,8 @@ class TellingRecorder(Recorder):
             owner.attempts.clear()
             owner.uncaptured.clear()
             owner.refused.clear()
+        if self._spending is not None:
+            self._spending.forked()
         self._spool = None
         self._held.clear()
         self._telling = threading.RLock()
@@ -154,6 +184,16 @@ class TellingRecorder(Recorder):
             faults=tuple(self.faults),
         )
         self.faults.clear()
+
+
+class _Unknown:
+    """Caps that could not be read: nothing may be spent."""
+
+    def watch(self, attempt: Attempt, owner: Owner) -> None:
+        pass
+
+    def refusal(self, attempt: Attempt, owner: Owner) -> str | None:
+        raise LookupError
 
 
 class _LazyInference:
@@ -208,6 +248,7 @@ def begin(orders: Orders, started_by: str) -> None:
         live_calls=None if orders.allowed_hosts is None else LiveCalls(orders.allowed_hosts),
     )
     recorder.start()
+    recorder.hold_caps()
     os.register_at_fork(after_in_child=recorder.forked)
     atexit.register(recorder.tell, finally_=True)
     _tell_at_exit(recorder)

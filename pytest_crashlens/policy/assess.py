@@ -25,7 +25,7 @@ from pytest_crashlens.policy.limits import Limits
 from pytest_crashlens.policy.noisy import Noise, Observed, judge_noise, shrank, with_noise
 from pytest_crashlens.policy.owners import CodeOwners
 from pytest_crashlens.policy.rule_findings import applies, by_rule, pattern_finding
-from pytest_crashlens.policy.spend_cap import session_findings
+from pytest_crashlens.policy.spend_cap import sent, session_findings
 from pytest_crashlens.policy.states import by_state, estimated_findings, incomplete_finding
 from pytest_crashlens.policy.task_types import by_path, labelled, not_enforced
 from pytest_crashlens.policy.verdict import Finding, Verdict, against_baseline, within_limits
@@ -145,7 +145,7 @@ class Assessor:
         absolute += self._uncaptured(uncaptured, expected=before is not None and before.calls > 0)
         absolute += estimated_findings(self._config, calls)
         every = runs if len(runs) > 1 else [calls]
-        absolute += _once(within_limits(run, limits, self.cost_today) for run in every)
+        absolute += _once(within_limits(sent(run), limits, self.cost_today) for run in every)
         accepting = self._updating and not (self._new_only and before is not None)
         relative: list[Finding] = []
         if comparison is not None:
@@ -265,7 +265,9 @@ class Assessor:
         findings += session_findings(self._config.session, calls, self.cost_today)
         findings = [*self._by_state(findings)]
         for rule in self._config.rules:
-            findings += by_rule(rule, calls, self.cost_today, by_state=self._by_state, session=True)
+            findings += by_rule(
+                rule, sent(calls), self.cost_today, by_state=self._by_state, session=True
+            )
         return Verdict(tuple(findings))
 
     def labelled(self, place: str, calls: Iterable[Call]) -> tuple[Call, ...]:

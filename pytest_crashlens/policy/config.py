@@ -181,6 +181,14 @@ class SessionLimits:
 
     limits: Limits = field(default_factory=Limits)
     on_exceed: OnExceed = "fail"
+    cap: Decimal | None = None
+    """The spend cap that the command line or the ini file gives, in USD; None: none."""
+
+    @property
+    def caps(self) -> tuple[Decimal, ...]:
+        """What may be spent, in USD; the smallest holds."""
+        own = self.limits.max_cost if self.on_exceed == "stop" else None
+        return tuple(usd for usd in (self.cap, own) if usd is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,15 +48,24 @@ class SpendCap:
         self._watched: dict[Attempt, _Watched] = {}
         self._tests: dict[Owner, tuple[Cap, Purse]] = {}
 
-    def start(self, owner: Owner, cap: Cap) -> None:
+    def start(self, owner: Owner, cap: Cap, purse: Purse | None = None) -> None:
         """A run of the test ``owner`` begins, which has a cap of its own."""
         self.settle()  # what the run before has spent
-        self._tests[owner] = cap, Purse()
+        before = self._tests.get(owner)
+        self._tests[owner] = cap, purse or Purse()
+        if before is not None:
+            before[1].close()
 
     def over(self, owner: Owner) -> None:
         """The test is over."""
         self.settle()
-        self._tests.pop(owner, None)
+        own = self._tests.pop(owner, None)
+        if own is not None:
+            own[1].close()
+
+    def own(self, owner: Owner) -> tuple[Cap, Purse] | None:
+        """The cap of the test ``owner``, and what it has spent."""
+        return self._tests.get(owner)
 
     def watch(self, attempt: Attempt, owner: Owner) -> None:
         """``attempt`` has begun: what it costs is spent once it has ended."""
@@ -68,10 +77,15 @@ class SpendCap:
             if call.live:
                 self._pay(owner, self._meter.cost(call) or Decimal(0))
 
-    def settle(self) -> None:
-        """Add up what has ended."""
+    def forked(self) -> None:
+        """Begin anew in a copy of this process: what is under way is paid by the other."""
+        self._watched.clear()
+
+    def settle(self, *, finally_: bool = False) -> None:
+        """Add up what has ended; ``finally_`` also answers that nobody will read on."""
         for attempt, watched in list(self._watched.items()):
-            left = watched.owner.finished and attempt.status is not None  # nobody reads on
+            read_on = not (watched.owner.finished or finally_)
+            left = attempt.status is not None and not read_on
             if attempt.ended is None and not left:
                 continue
             went_out = bool(attempt.live) or watched.least is not None
@@ -84,7 +98,7 @@ class SpendCap:
 
     def refusal(self, attempt: Attempt, owner: Owner) -> str | None:
         """Why ``attempt`` must not go out; None: it may, and is under way from now on."""
-        own = self._tests.get(owner)
+        own = self.own(owner)
         caps = [(self._cap, self._purse, "in this run")] if self._cap is not None else []
         caps += [(*own, "in this test")] if own is not None else []
         if not caps:
@@ -134,11 +148,11 @@ class SpendCap:
     def _pay(self, owner: Owner, usd: Decimal) -> None:
         if self._cap is not None:
             self._purse.add(usd)
-        own = self._tests.get(owner)
+        own = self.own(owner)
         if own is not None:
             own[1].add(usd)
 
 
 def _refused(attempt: Attempt, owner: Owner) -> str:
     site = f" from {attempt.call_site}()" if attempt.call_site else ""
-    return f"refused: {attempt.method} {attempt.url.partition('?')[0]}{site}, in {owner.title}"
+    return f"refused: {attempt.method} {attempt.url.partition('?')[0]}{site}, {owner.where}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_crashlens.model.call import Call
 from pytest_crashlens.model.exchange import Exchange
 from pytest_crashlens.model.money import EXACT
 from pytest_crashlens.model.usage import EXACT_SOURCES
-from pytest_crashlens.pricing.book import PriceBook, Unpriced
+from pytest_crashlens.pricing.book import Unpriced
 from pytest_crashlens.pricing.card import RateCard, cost
 from pytest_crashlens.providers import registry
 from pytest_crashlens.providers.calls import Counter
@@ -63,11 +63,25 @@ class Least:
     """The lower bound, once it was asked for."""
 
 
+class Book(Protocol):
+    """Where prices stand."""
+
+    def card(
+        self,
+        provider: str,
+        model: str | None,
+        *,
+        service_tier: str | None = None,
+        batch: bool = False,
+    ) -> RateCard | Unpriced:
+        """The price of a model."""
+
+
 class Meter:
     """Prices requests from memory alone; make it outside tests."""
 
     def __init__(
-        self, book: PriceBook, read: Read, counter: Counter, formats: Sequence[WireFormat]
+        self, book: Book, read: Read, counter: Counter, formats: Sequence[WireFormat]
     ) -> None:
         self._book = book
         self._read = read

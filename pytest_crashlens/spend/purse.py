@@ -29,6 +29,9 @@ class Purse:
         """``usd`` was spent."""
         self._amounts.append(usd)
 
+    def close(self) -> None:
+        """Nothing more is added."""
+
     def total(self) -> Decimal:
         """All that is known to be spent, in USD."""
         number, usd = self._summed
@@ -51,7 +54,7 @@ class SharedPurse(Purse):
 
     def __init__(self, path: str, fault: Callable[[str, Exception], None]) -> None:
         super().__init__()
-        self._path = path
+        self.path = path
         self._fault = fault
         self._read: tuple[int, Decimal] = (0, Decimal(0))
         """How many bytes are read, and the sum of their amounts."""
@@ -86,7 +89,7 @@ class SharedPurse(Purse):
     def _look(self) -> Decimal:
         open_file, seek, read, _, close = self._os
         start, usd = self._read
-        file = open_file(self._path, os.O_RDONLY | _BINARY)  # its place in it is no other thread's
+        file = open_file(self.path, os.O_RDONLY | _BINARY)  # its place in it is no other thread's
         try:
             seek(file, start, os.SEEK_SET)
             data = b""

@@ -315,7 +315,9 @@ def test_live(number):
 def test_mocked():
     call(1_000_000)  # $0.15
 """
-IN_A_CHILD = """
+IN_CHILDREN = """
+import concurrent.futures
+import multiprocessing
 import subprocess
 import sys
 
@@ -324,14 +326,97 @@ import pytest
 from ask import ask
 
 
-@pytest.mark.parametrize("number", range(4))
-def test_it(number):
-    if number < 2:
-        code = "import openai, ask; [ask.ask(openai.OpenAI(), 'child') for _ in 'ab']"
-        subprocess.run([sys.executable, "-c", code], check=True)
-    else:
+def storm(name):
+    with openai.OpenAI() as sdk:
+        for _ in range(8):
+            ask(sdk, name, model="house-model")
+
+
+def spawned(name):
+    code = f"import test_it; test_it.storm({name!r})"
+    return subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.crashlens(max_cost="0.01", on_exceed="stop")
+def test_own_cap():
+    done = spawned("own")
+    assert done.returncode == 1
+    assert "SpendCapReached: spend cap of $0.010 (max_cost of the test" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def pool():
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        pool.submit(int).result()
+        yield pool
+
+
+def test_starts_the_pool(pool):
+    pass
+
+
+@pytest.mark.crashlens(max_cost="0.007", on_exceed="stop")
+def test_in_a_pool(pool):
+    with pytest.raises(BaseException, match="spend cap of .0.0070"):
+        pool.submit(storm, "pool").result()
+
+
+def test_of_the_run():
+    done = spawned("run")
+    assert "SpendCapReached: spend cap of $0.030 (--crashlens-max-cost)" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
+def test_forked():
+    process = multiprocessing.get_context("fork").Process(target=storm, args=["forked"])
+    process.start()
+    process.join()
+
+
+def test_here():
+    with openai.OpenAI() as sdk:
+        ask(sdk, "here")
+"""
+HOUSE_PRICES = """
+version: 1
+baseline: off
+session: {max_calls: 99}
+prices: {house-model: {input: "2.50", output: "10"}}
+"""
+NOT_JUDGED = """
+import openai
+import pytest
+from ask import ask
+
+
+def swallowed():
+    try:
         with openai.OpenAI() as sdk:
-            ask(sdk, "parent")
+            for _ in range(4):
+                ask(sdk, "swallowed")
+    except BaseException:
+        pass
+
+
+@pytest.mark.crashlens(ignore=True)
+def test_ignored():
+    swallowed()
+
+
+@pytest.mark.xfail(reason="known")
+def test_xfailed():
+    swallowed()
+    raise AssertionError
+
+
+def test_skipped():
+    swallowed()
+    pytest.skip("after all")
+
+
+def test_after_it_was_judged(request):
+    request.addfinalizer(swallowed)
 """
 
 
@@ -404,7 +489,8 @@ def test_whole_run(calls: Project, server: LLMServer) -> None:
     out = result.stdout
     out.fnmatch_lines(
         [
-            "crashlens: spend cap $0.010 (session: max_cost)",
+            "crashlens: spend cap $0.010 (session: max_cost), not in processes that tests start: "
+            "--crashlens-subprocesses",
             "E *SpendCapReached: spend cap of $0.010 (session: max_cost) reached: $0.012 spent so "
             "far in this run;*test_live?3?",
             "session: spend cap exceeded by $0.0020: calls that were under way when it was reached "
@@ -422,7 +508,7 @@ def test_workers_share_it(calls: Project, server: LLMServer) -> None:
     assert result.parseoutcomes() == {"failed": 8 - sent, "passed": 1 + sent}
     result.stdout.fnmatch_lines(
         [
-            "crashlens: spend cap $0.010 (--crashlens-max-cost)",
+            "crashlens: spend cap $0.010 (--crashlens-max-cost), not in *",
             "E *SpendCapReached: spend cap of $0.010 (--crashlens-max-cost) reached: $0.01? *",
             "session: spend cap exceeded by $0.00?0: *",
         ]
@@ -448,19 +534,76 @@ def test_among_other_tools(
     assert "incomplete" not in out.str()
 
 
-def test_processes_that_tests_start_are_counted(calls: Project, server: LLMServer) -> None:
-    calls.write("test_it.py", IN_A_CHILD)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_processes_that_tests_start_hold_it(
+    calls: Project, server: LLMServer, workers: int
+) -> None:
+    calls.write("test_it.py", IN_CHILDREN)
+    calls.write("crashlens.yml", HOUSE_PRICES)
     before = len(server.requests)
-    result = calls.run("--crashlens-max-cost=0.015", "--crashlens-subprocesses", "--tb=short")
-    assert seen(server, before) == {"child": 4}, "$0.016"
-    assert result.parseoutcomes() == {"failed": 2, "passed": 2}
-    result.stdout.fnmatch_lines(["E *SpendCapReached: spend cap of $0.015 * reached: $0.016 *"])
+    arguments = [
+        *("--crashlens-max-cost=0.03", "--crashlens-subprocesses", "--tb=short"),
+        *(["-n1"] if workers else []),
+    ]
+    result = calls.run_apart(*arguments, *LEAN)
+    assert seen(server, before) == {"own": 3, "pool": 2, "run": 3}, "up to $0.032"
+    assert result.parseoutcomes() == {"failed": 5, "passed": 1}
+    out = result.stdout
+    out.fnmatch_lines(["crashlens: spend cap $0.030 (--crashlens-max-cost)"])
+    of_run = "spend cap of $0.030 (--crashlens-max-cost) reached: $0.032 spent so far in this run;"
+    for told in (
+        "LLM cost: spend cap of $0.010 (*) reached: $0.012 * in this test; *::test_own_cap",
+        f"LLM cost: {of_run} *::test_of_the_run",
+        f"LLM cost: {of_run} *::test_forked",
+    ):
+        out.fnmatch_lines([f"E   {told}"])
+    out.fnmatch_lines([f"E *SpendCapReached: {of_run} *::test_here"])
+    assert "incomplete" not in out.str()
+
+
+def test_refusals_in_tests_that_are_not_judged(calls: Project, server: LLMServer) -> None:
+    calls.write("test_it.py", NOT_JUDGED)
+    before = len(server.requests)
+    result = calls.run("--crashlens-max-cost=0.01", *LEAN)
+    assert seen(server, before) == {"swallowed": 3}
+    assert result.parseoutcomes() == {"passed": 2, "xfailed": 1, "skipped": 1}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*spend cap: requests of 4 tests that are not judged were refused; the first: spend "
+            "cap of $0.010 (--crashlens-max-cost) reached: *test_ignored*"
+        ]
+    )
+    blocked = calls.run("--crashlens-block-live", *LEAN)
+    assert blocked.ret == pytest.ExitCode.TESTS_FAILED
+    blocked.stdout.fnmatch_lines(["*live calls of 4 tests that are not judged were refused; *"])
+
+
+def test_beside_the_limits_of_the_session(calls: Project, server: LLMServer) -> None:
+    """The limit counts what is replayed too, the cap does not; what was refused is no call."""
+    calls.write("test_it.py", WHOLE_RUN)
+    limits = 'max_cost: "0.10", max_calls: 4'
+    calls.write("crashlens.yml", f"version: 1\nbaseline: off\nsession: {{{limits}}}\n")
+    result = calls.run("--crashlens-max-cost=0.01", "--tb=short")
+    out = result.stdout
+    out.fnmatch_lines(
+        ["session: cost of this session over the limit*", "session: spend cap exceeded by *"]
+    )
+    out.no_fnmatch_line("session: calls of this session *")
+    out.fnmatch_lines(["*3 calls*"])
+    stop = limits.replace("0.10", "0.005") + ", on_exceed: stop"
+    calls.write("crashlens.yml", f"version: 1\nbaseline: off\nsession: {{{stop}}}\n")
+    before = len(server.requests)
+    result = calls.run("--crashlens-max-cost=0.01", "--tb=short")
+    assert sum(seen(server, before).values()) == 2, "of two caps the smaller one holds"
+    result.stdout.fnmatch_lines(["crashlens: spend cap $0.0050 (session: max_cost), *"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--crashlens", "--crashlens-max-cost=a dime"], "*max-cost=a dime: expected US dollars*"),
+        (["--crashlens", "--crashlens-max-cost="], "*max-cost=: expected US dollars*"),
         (["--crashlens-max-cost=1"], "*--crashlens-max-cost without --crashlens*"),
     ],
 )

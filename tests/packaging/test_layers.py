@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parents[2] / "pytest_crashlens"
 FLOW = (
     {"errors", "model"},
     {"capture", "pricing", "providers", "recordings", "tasks", "tokens"},
-    {"baseline", "children", "detect", "spend"},
+    {"baseline", "detect", "spend"},
+    {"children"},
     {"policy"},
     {"report", "scan"},
     {"notify"},

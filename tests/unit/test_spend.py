@@ -247,8 +247,11 @@ def test_guard_tells_once_and_survives_its_own_faults(tmp_path: Path) -> None:
         assert begun[0].error == "SpendCapReached"
     assert recorder.owners.late.refused == ["spend cap: no"]
     recorder.begin("POST", "https://x.test/broken", lambda: b"{}", {})
-    guard.going_out()
+    with pytest.raises(SpendCapReached, match="cannot be held: ValueError in crashlens itself"):
+        guard.going_out()
     assert recorder.faults[0].startswith("look at the spend cap: ValueError")
+    late = recorder.owners.late.refused[1]
+    assert late.endswith("refused: POST https://x.test/broken, outside of tests")
 
 
 def test_guard_leaves_nothing_behind(tmp_path: Path) -> None:
