@@ -245,9 +245,11 @@ capped = pytest.mark.crashlens(max_cost="0.01", on_exceed="stop")
 
 
 def test_blocking_is_forbidden():
+    sdk = openai.AsyncOpenAI()  # reads certificates
+
     async def guarded():
         with blockbuster_ctx():
-            async with openai.AsyncOpenAI() as sdk:
+            async with sdk:
                 for _ in range(3):
                     await ask(sdk, "blocking")
 

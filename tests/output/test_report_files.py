@@ -43,7 +43,12 @@ def report(project: Project, name: str, *arguments: str) -> pytest.RunResult:  #
     return result
 
 
-def test_reports_of_the_life_of_a_baseline(project: Project) -> None:  # noqa: F811
+def test_reports_of_the_life_of_a_baseline(
+    project: Project,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # what is loaded is the matter of the tests that ran before in this process
+    monkeypatch.setattr("pytest_crashlens.measure.LIBRARIES", ("openai",))
     write_tests(project, **BEFORE)
     report(project, "first_run")
     project.write("crashlens.yml", CONFIG + VOLUME)

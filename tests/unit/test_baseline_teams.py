@@ -263,7 +263,7 @@ class Teams(RuleBasedStateMachine):
         if text is None:
             return None
         code, _ = three_way(before.code, ours.code, theirs.code)
-        entries, both = three_way(before.entries, ours.entries, theirs.entries)
+        entries, _ = three_way(before.entries, ours.entries, theirs.entries)
         try:
             found = parse(text, "merged").entries
         except BaselineError as error:
@@ -272,8 +272,11 @@ class Teams(RuleBasedStateMachine):
             if LOST_CARD not in str(error) and "is there twice" not in str(error):
                 raise
             return None
-        for key in both:
-            # each block is what somebody accepted
+        for key in {*found, *entries}:
+            if found.get(key) == entries.get(key):
+                continue
+            # both changed it; or git took two changes that look alike for one (a neighbour's and
+            # its own), so that a rise must be accepted again: each block is one that somebody had
             sides = [each.entries.get(key) for each in (before, ours, theirs)]
             if key in found:
                 assert blocks(found[key]) <= blocks(*sides)
@@ -289,7 +292,10 @@ class Teams(RuleBasedStateMachine):
             assert parse(state.text, "b.json").entries == state.entries
 
 
-Teams.TestCase.settings = settings(max_examples=15, stateful_step_count=8, deadline=None)
+# the same plays each time: what a new one finds is no reason to stop other work
+Teams.TestCase.settings = settings(
+    max_examples=15, stateful_step_count=8, deadline=None, derandomize=True
+)
 TestTeams = Teams.TestCase
 
 
